@@ -1,0 +1,33 @@
+"""A bundle on disk: read with a bound, replaced whole or not at all."""
+
+import os
+from pathlib import Path
+
+from tallynet.protocol.bundle import MAX_BUNDLE_BYTES, Bundle, write_bundle
+from tallynet.protocol.errors import Misconfigured
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file, at most one more than a bundle can have. Raises `Misconfigured` when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BUNDLE_BYTES + 1)
+    except OSError as error:
+        raise Misconfigured(
+            f"The bundle {path} cannot be read: {error.strerror}.", remedy="Name a .tally file that exists."
+        ) from error
+
+
+def replace_file(path: Path, bundle: Bundle) -> None:
+    """Write `bundle` in place of the file, with its permissions. Raises `OSError`; the old file then still stands."""
+    path = path.resolve()
+    part = path.with_name(f".{path.name}.part")
+    mode = path.stat().st_mode & 0o777
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="ascii") as file:
+            file.write(write_bundle(bundle))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

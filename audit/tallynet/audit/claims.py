@@ -1,0 +1,42 @@
+"""What may be said after a verification, and what may not. The levels are those of spec chapter 6."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from tallynet.audit.verify import Verification
+from tallynet.protocol.bundle_checks import State
+
+
+class Level(StrEnum):
+    """How far the evidence reaches; each includes the ones before it."""
+
+    NONE = "none"
+    SIGNED = "signed"
+    """Client and node signed, and the texts are the ones that they committed to."""
+    LOGGED = "logged"
+    """The run is in a log whose root the file names."""
+    ANCHORED = "anchored"
+    """The contract holds that root, in time, and the log has not shrunk since."""
+
+
+def level(verification: Verification) -> Level:
+    """The highest level of which every check held."""
+    if verification.failure is not None:
+        return Level.NONE
+    if verification.state(9) is not State.OK:
+        return Level.SIGNED
+    anchored = all(verification.state(number) is State.OK for number in (11, 12, 13))
+    return Level.ANCHORED if anchored else Level.LOGGED
+
+
+def not_proven(verification: Verification) -> Iterator[str]:
+    """What remains open, each as the end of the sentence "it is not proven …"."""
+    yield "that the answer is true, or that this model gave it: the run was not replayed"
+    yield "who stands behind the keys of the client and the node"
+    yield "the times and the runtime written in the leaf: they are the node's word"
+    if verification.state(2) is not State.OK:
+        yield "that chain and contract are the ones you mean: they are the file's word"
+    if verification.state(9) is not State.OK:
+        yield "that the run stays in the node's log: it is not anchored in this file"
+    elif verification.state(11) is not State.OK:
+        yield "that the anchor is on the chain: root, size, time and block are the file's word"

@@ -1,0 +1,30 @@
+"""The client: ask models of the network, and keep the proof of what was answered.
+
+In reading order: `client` and `blocking`, its two faces; `order` and `terms` (1); `directory`, `market` and `ranking`,
+who is asked (2); `conversation`, `dispatch` and `answer_stream`, how the answer comes (3); `receipt_checks` and
+`answer`, what holds the node to it (4); `anchor_wait` (5). `portal` is the loop behind the blocking client,
+`commands` and `display` are the command line.
+"""
+
+from tallynet.client.answer import Answer, Usage, save_bundle
+from tallynet.client.answer_stream import AnswerStream
+from tallynet.client.blocking import BlockingStream, Client
+from tallynet.client.client import AsyncClient
+from tallynet.client.dispatch import Failure
+from tallynet.client.market import ModelOnOffer
+from tallynet.client.order import Prompt
+from tallynet.client.terms import AskOptions
+
+__all__ = [
+    "Answer",
+    "AnswerStream",
+    "AskOptions",
+    "AsyncClient",
+    "BlockingStream",
+    "Client",
+    "Failure",
+    "ModelOnOffer",
+    "Prompt",
+    "Usage",
+    "save_bundle",
+]

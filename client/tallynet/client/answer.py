@@ -1,0 +1,146 @@
+"""What a client gets: the text, and everything that it takes to hold the node to it."""
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tallynet.client.dispatch import Failure
+from tallynet.client.order import Order
+from tallynet.protocol.bundle import Bundle, write_bundle
+from tallynet.protocol.chunk import ChunkBody
+from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.leaf import Status
+from tallynet.protocol.receipt import SignedReceipt, VerifiedReceipt
+from tallynet.protocol.units import Address, Digest, JobId, ModelId, TokenIds, Wei
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens, as counted by the node, and by us where we can."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer whose chunks and receipt have all been checked. Not checked: that the model really said it."""
+
+    chunks: tuple[ChunkBody, ...] = field(repr=False)
+    prompt: TokenIds = field(repr=False)
+    """The prompt as the node told us the model saw it; the receipt commits to it."""
+    receipt: VerifiedReceipt = field(repr=False)
+    signed_receipt: SignedReceipt = field(repr=False)
+    order: Order = field(repr=False)
+    model_name: str
+    """What the node calls the model."""
+    seconds_to_first_token: float | None
+    """From the question to the first verified chunk; None for an answer without any."""
+    seconds: float
+    """From the question to the verified receipt."""
+    failures: tuple[Failure, ...] = ()
+    """Nodes that were tried first, and what was wrong with them."""
+
+    @property
+    def text(self) -> str:
+        return "".join(body.text for body in self.chunks)
+
+    @property
+    def tokens(self) -> TokenIds:
+        return tuple(token for body in self.chunks for token in body.tokens)
+
+    @property
+    def logprobs(self) -> tuple[float, ...]:
+        """One per token, as the node states them; a replay can check them."""
+        return tuple(logprob for body in self.chunks for logprob in body.logprobs)
+
+    @property
+    def status(self) -> Status:
+        """How it ended; `status.finished` is False for an answer that was cut short."""
+        return self.receipt.leaf.status
+
+    @property
+    def node(self) -> Address:
+        return self.receipt.node
+
+    @property
+    def model(self) -> ModelId:
+        return self.receipt.leaf.model
+
+    @property
+    def job(self) -> JobId:
+        return self.order.job.id
+
+    @property
+    def output(self) -> Digest:
+        """The answer's commitment: name it in `parents` of a job that builds on this one."""
+        return self.receipt.leaf.output
+
+    @property
+    def index(self) -> int:
+        """Where the run stands in the node's log."""
+        return self.receipt.receipt.index
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self.receipt.leaf.prompt_tokens, self.receipt.leaf.completion_tokens)
+
+    @property
+    def price(self) -> Wei:
+        return self.receipt.leaf.price
+
+    @property
+    def evidence(self) -> str:
+        """What has been checked so far: `signed`. The bundle that `wait_for_anchor` returns is `anchored`."""
+        return "signed"
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """From the first chunk to the end, as seen here; None for less than two chunks."""
+        if self.seconds_to_first_token is None or len(self.chunks) < 2:
+            return None
+        later = sum(len(body.tokens) for body in self.chunks[1:])
+        return later / max(self.seconds - self.seconds_to_first_token, 1e-6)
+
+    def bundle(self) -> Bundle:
+        """The run with everything that it takes to check it. Whoever has it can read the whole conversation."""
+        return Bundle(
+            domain=self.order.domain,
+            node=self.node,
+            job=self.order.signed,
+            receipt=self.signed_receipt,
+            secret=self.order.secret,
+            request=self.order.request,
+            prompt=self.prompt,
+            chunks=self.chunks,
+            inclusion=None,
+        )
+
+    def save(self, path: Path | str) -> Path:
+        """Write the bundle, not yet anchored, to `path`. Raises `Misconfigured` when it cannot be written."""
+        return save_bundle(self.bundle(), path)
+
+
+def save_bundle(bundle: Bundle, path: Path | str) -> Path:
+    """Write a bundle whole or not at all, mode 0600: it opens the conversation to its reader."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(write_bundle(bundle))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise Misconfigured(
+            f"The bundle cannot be written to {path}: {error.strerror}.",
+            remedy="Name a file in a folder that exists and that you may write to.",
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,127 @@
+"""The client for everybody: ordinary programs, notebooks, asyncio programs, several threads at once.
+
+    with Client() as client:
+        print(client.ask("tally-tiny", "What is the capital of Japan?").text)
+
+It runs an `AsyncClient` in a private loop. Calls block the calling thread; Ctrl-C cancels what that thread waits for.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, Unpack
+
+from tallynet.client.answer import Answer
+from tallynet.client.answer_stream import AnswerStream
+from tallynet.client.client import AsyncClient, wall_clock
+from tallynet.client.market import ModelOnOffer
+from tallynet.client.order import Prompt
+from tallynet.client.portal import Portal
+from tallynet.client.terms import AskOptions
+from tallynet.console.network_file import NetworkFile
+from tallynet.ledger.ledger import Ledger
+from tallynet.network.transport import Transport
+from tallynet.protocol.advert import VerifiedAdvert
+from tallynet.protocol.bundle import Bundle
+from tallynet.protocol.chunk import ChunkBody
+from tallynet.protocol.keys import Key
+from tallynet.protocol.units import Milliseconds
+
+
+class Client:
+    """`AsyncClient` without async. Opened by its first call, closed by `close`, by `with`, or when the program ends."""
+
+    def __init__(
+        self,
+        network: NetworkFile | Path | str | None = None,
+        *,
+        key: Key | None = None,
+        transport: Transport | None = None,
+        ledger: Ledger | None = None,
+        clock: Callable[[], Milliseconds] = wall_clock,
+    ) -> None:
+        """As `AsyncClient`. `transport` and `ledger` are used in the client's own loop and must not be in use in
+        another. Raises `Misconfigured` for a network file that cannot be read."""
+        client = AsyncClient(network, key=key, transport=transport, ledger=ledger, clock=clock)
+        self.network = client.network
+        self._portal = Portal(client, "client")
+
+    def models(self) -> list[ModelOnOffer]:
+        """See `AsyncClient.models`."""
+        return self._portal.call(lambda client: client.models())
+
+    def nodes(self) -> Sequence[VerifiedAdvert]:
+        """See `AsyncClient.nodes`."""
+        return self._portal.call(lambda client: client.nodes())
+
+    def ask(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> Answer:
+        """See `AsyncClient.ask`, and `AskOptions` for the options."""
+        return self._portal.call(lambda client: client.ask(model, prompt, **options))
+
+    def stream(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> "BlockingStream":
+        """See `AsyncClient.stream`."""
+
+        async def prepare(client: AsyncClient) -> AnswerStream:
+            return client.stream(model, prompt, **options)
+
+        return BlockingStream(self._portal, self._portal.call(prepare))
+
+    def wait_for_anchor(self, bundle: Bundle, seconds: float) -> Bundle:
+        """See `AsyncClient.wait_for_anchor`."""
+        return self._portal.call(lambda client: client.wait_for_anchor(bundle, seconds))
+
+    def close(self) -> None:
+        """Cancel what is running and leave the network. Idempotent."""
+        self._portal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class BlockingStream:
+    """`AnswerStream` without async: a context manager and iterator of verified pieces of text. For one thread."""
+
+    def __init__(self, portal: Portal[AsyncClient], stream: AnswerStream) -> None:
+        self._portal = portal
+        self._stream = stream
+
+    @property
+    def answer(self) -> Answer:
+        """See `AnswerStream.answer`."""
+        return self._stream.answer
+
+    @property
+    def finished(self) -> bool:
+        return self._stream.finished
+
+    @property
+    def chunks(self) -> Sequence[ChunkBody]:
+        return self._stream.chunks
+
+    @property
+    def text(self) -> str:
+        return self._stream.text
+
+    def __enter__(self) -> Self:
+        self._portal.call(lambda _: self._stream.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._portal.call(lambda _: self._stream.leave())
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """The next piece of text, never empty."""
+        piece = self._portal.call(lambda _: self._stream.next_text())
+        if piece is None:
+            raise StopIteration
+        return piece

@@ -1,0 +1,205 @@
+"""The client library: ask a model of the network, and hold whoever answers to it.
+
+    async with AsyncClient() as client:
+        answer = await client.ask("tally-tiny", "What is the capital of Japan?")
+
+`AsyncClient` is for trio (and anyio on trio); `blocking.Client` is the same for everybody else.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self, Unpack
+
+import trio
+
+from tallynet.client.anchor_wait import AnchorWait
+from tallynet.client.answer import Answer
+from tallynet.client.answer_stream import AnswerStream
+from tallynet.client.directory import Directory, read_peers
+from tallynet.client.dispatch import Dispatch
+from tallynet.client.market import ModelOnOffer, gather
+from tallynet.client.order import HIGHEST_PRICE, Prompt, place, read_prompt
+from tallynet.client.ranking import Candidate, Demand, rank
+from tallynet.client.terms import AskOptions, Terms, read_terms
+from tallynet.console.folders import config_folder
+from tallynet.console.network_file import NetworkFile, read_network
+from tallynet.ledger.ledger import Ledger, NodeEntry
+from tallynet.network.address_book import AddressBook
+from tallynet.network.log_reader import LogReader
+from tallynet.network.transport import Transport
+from tallynet.protocol.advert import VerifiedAdvert
+from tallynet.protocol.bundle import Bundle
+from tallynet.protocol.errors import NoNodes
+from tallynet.protocol.keys import Key
+from tallynet.protocol.keystore import open_keystore
+from tallynet.protocol.request import Request
+from tallynet.protocol.units import Address, Milliseconds, Wei
+
+
+def wall_clock() -> Milliseconds:
+    return Milliseconds(time.time_ns() // 1_000_000)
+
+
+class AsyncClient:
+    """One user of the network; running between `async with`. Any number of tasks may ask at the same time."""
+
+    def __init__(
+        self,
+        network: NetworkFile | Path | str | None = None,
+        *,
+        key: Key | None = None,
+        transport: Transport | None = None,
+        ledger: Ledger | None = None,
+        clock: Callable[[], Milliseconds] = wall_clock,
+    ) -> None:
+        """`network` is a network file or where it lies; by default the user's own. Raises `Misconfigured`.
+
+        `key` signs the jobs; by default it is the user's own, made on first use. `transport` is run by the client
+        and must not be running yet; by default it is a libp2p host that only dials, under a throwaway identity.
+        `ledger` by default is the network's contract, connected to only when it is needed. `clock` tells the time
+        of day.
+        """
+        self.network = network if isinstance(network, NetworkFile) else _read(network)
+        self._key = key
+        self._transport = transport
+        self._ledger = ledger
+        self._clock = clock
+        self._unlocking = trio.Lock()
+        self._connecting = trio.Lock()
+        self._stack = AsyncExitStack()
+        self._directory: Directory | None = None
+
+    async def models(self) -> list[ModelOnOffer]:
+        """What is on offer, the most served first. Raises `NoNodes`."""
+        return gather(await self.nodes())
+
+    async def nodes(self) -> Sequence[VerifiedAdvert]:
+        """The adverts in force. Raises `NoNodes`."""
+        adverts = await self._running().adverts()
+        return sorted(adverts, key=lambda known: known.node)
+
+    async def ask(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> Answer:
+        """Ask a model, a name or a 0x id, and wait for the whole answer, every part of it verified.
+
+        Raises `NoNodes`, `Busy`, `Refused`, `NodeUnreachable` (also when the deadline passes), `InvalidJob` for
+        what cannot be asked, `Misconfigured` for an ambiguous name, and `InvalidFrame`, `InvalidChunk` or
+        `InvalidReceipt`, with the evidence, when the node cheats. Cancelling cancels the job.
+        """
+        async with self.stream(model, prompt, **options) as stream:
+            return await stream.finish()
+
+    def stream(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> AnswerStream:
+        """As `ask`, in pieces: see `AnswerStream`. What `ask` raises, entering it and reading it raise."""
+        request, terms = read_prompt(prompt), read_terms(**options)
+        return AnswerStream(lambda: self._prepare(model, request, terms), terms.seconds)
+
+    async def wait_for_anchor(self, bundle: Bundle, seconds: float) -> Bundle:
+        """The bundle with its inclusion under a confirmed anchor, looked for until `seconds` are over.
+
+        Raises `Pending` when it is not there yet, `InvalidBundle` when the promised time has passed,
+        `InvalidProof` when the node's path does not hold, and `ChainUnreachable`, `NoNodes`, `NodeUnreachable`.
+        """
+        return await AnchorWait(await self._chain(), self._find_log).upgrade(bundle, seconds)
+
+    async def __aenter__(self) -> Self:
+        transport = self._transport or _open_transport()
+        await self._stack.enter_async_context(transport.run())
+        hints = (*self.network.bootstrap, *(node.multiaddr for node in self.network.nodes))
+        book = AddressBook(self.network.domain, self._clock)
+        self._directory = Directory(transport, book, read_peers(hints), self._registry)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._directory = None
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def _prepare(self, model: str, request: Request, terms: Terms) -> Dispatch:
+        """(1) Find, rank, sign."""
+        directory = self._running()
+        candidates = await directory.find(model, terms.node)
+        demand = _demand(request, terms)
+        key = await self._signer()
+        left = trio.current_effective_deadline() - trio.current_time()
+        order = place(
+            request, candidates[0].offer.model, terms, key=key, domain=self.network.domain, now=self._clock(),
+            seconds=min(left, terms.seconds), ceiling=_ceiling(candidates, demand),
+        )  # fmt: skip
+        ranked = rank(candidates, demand, order.job.id)
+        if not ranked:
+            raise _all_too_dear(candidates, demand)
+        return Dispatch(directory, order, ranked, self._clock)
+
+    async def _signer(self) -> Key:
+        """The user's key; decrypting it is slow, hence only when something is signed, once, and in a thread."""
+        async with self._unlocking:
+            if self._key is None:
+                path, password = config_folder() / "client.key", os.environ.get("TALLYNET_PASSWORD", "")
+                self._key = await trio.to_thread.run_sync(open_keystore, path, password)
+        return self._key
+
+    async def _chain(self) -> Ledger:
+        async with self._connecting:
+            if self._ledger is None:
+                from tallynet.ledger.chain import ChainLedger, ChainSettings  # web3: slow, and seldom needed
+
+                network = self.network
+                settings = ChainSettings(confirmations=network.confirmations - 1)
+                ledger = await ChainLedger.connect(
+                    network.rpc_url, network.domain.contract, chain_id=network.chain_id, settings=settings
+                )
+                self._stack.push_async_callback(ledger.aclose)
+                self._ledger = ledger
+        return self._ledger
+
+    async def _registry(self) -> Sequence[NodeEntry]:
+        return await (await self._chain()).nodes()
+
+    async def _find_log(self, node: Address) -> LogReader:
+        directory = self._running()
+        return LogReader(directory.transport, await directory.locate(node), self.network.domain)
+
+    def _running(self) -> Directory:
+        if self._directory is None:
+            raise RuntimeError("the client is used outside its `async with` block")
+        return self._directory
+
+
+def _read(path: Path | str | None) -> NetworkFile:
+    return read_network(None if path is None else Path(path))
+
+
+def _open_transport() -> Transport:
+    """A host that only dials. Its identity is not the user's key: nodes see that one in jobs, others need not.
+
+    It is given no bootstrap peers: it would wait for the last of them, while `Directory` waits for the first.
+    """
+    from tallynet.network.host import Libp2pTransport  # slow, and of no use where another transport is given
+
+    return Libp2pTransport(Key.generate(), listen=())
+
+
+def _demand(request: Request, terms: Terms) -> Demand:
+    size = len(request.text.encode()) + sum(len(turn.content.encode()) for turn in request.messages)
+    return Demand(size, len(request.messages), terms.sampling.max_tokens, terms.max_price)
+
+
+def _ceiling(candidates: Sequence[Candidate], demand: Demand) -> Wei:
+    """The user's ceiling, or room for the longest job at the dearest node; (19) then still checks its advert."""
+    if demand.max_price is not None:
+        return demand.max_price
+    dearest = max(candidate.offer.price(demand.most_prompt_tokens, demand.max_tokens) for candidate in candidates)
+    return Wei(min(dearest, HIGHEST_PRICE))
+
+
+def _all_too_dear(candidates: Sequence[Candidate], demand: Demand) -> NoNodes:
+    least = min(candidate.offer.price(1, demand.max_tokens) for candidate in candidates)
+    return NoNodes(
+        f"The job may cost {least} wei or more at any node, its ceiling is {demand.max_price} wei.",
+        remedy="Raise the ceiling or ask for fewer tokens.",
+    )

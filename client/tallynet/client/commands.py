@@ -1,0 +1,214 @@
+"""`tallynet models`, `tallynet nodes`, `tallynet ask`."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from tallynet.client.answer import Answer, save_bundle
+from tallynet.client.blocking import Client
+from tallynet.client.display import (
+    describe_answer,
+    describe_model,
+    describe_node,
+    models_table,
+    nodes_table,
+    summary,
+    write,
+)
+from tallynet.client.moments import moment
+from tallynet.client.terms import DEADLINE_SECONDS, AskOptions
+from tallynet.console.terminal import FAILED, DebugOption, JsonOption, NetworkOption, Terminal, command
+from tallynet.protocol.errors import Busy, InvalidSignature, Misconfigured, Pending, Refused, Unreachable
+from tallynet.protocol.job import MAX_TOKENS
+from tallynet.protocol.keys import address_of_peer
+from tallynet.protocol.request import MAX_REQUEST_BYTES, Message, Request
+from tallynet.protocol.units import Address
+
+ANCHOR_WAIT_SECONDS = 10.0
+
+ModelArgument = Annotated[str, typer.Argument(help="Its name, or its id 0x….", show_default=False)]
+PromptArgument = Annotated[str, typer.Argument(help="The question; - reads it from stdin.", show_default=False)]
+SaveOption = Annotated[
+    Path | None, typer.Option("--save", metavar="FILE", help="Keep the proof in FILE (.tally).", show_default=False)
+]
+SystemOption = Annotated[str, typer.Option("--system", help="Instructions that come before the question.")]
+RawOption = Annotated[bool, typer.Option("--raw", help="Continue the text as it is, without a chat template.")]
+NodeOption = Annotated[str, typer.Option("--node", help="Ask only this node: its address 0x… or peer id.")]
+TokensOption = Annotated[int, typer.Option("--max-tokens", min=1, max=MAX_TOKENS, help="Longest answer.")]
+TemperatureOption = Annotated[float, typer.Option("--temperature", min=0, max=10, help="0 takes the likeliest.")]
+TopKOption = Annotated[int, typer.Option("--top-k", min=0, help="Among the k likeliest; 0: among all.")]
+TopPOption = Annotated[float, typer.Option("--top-p", min=0.000001, max=1, help="Among the likeliest, up to P in sum.")]
+StopOption = Annotated[
+    list[str] | None, typer.Option("--stop", help="End before this text; may be repeated.", show_default=False)
+]
+PriceOption = Annotated[
+    int | None,
+    typer.Option("--max-price", min=0, help="Ceiling in wei. Default: what is advertised.", show_default=False),
+]
+DeadlineOption = Annotated[float, typer.Option("--deadline", min=0.1, help="Seconds until the whole answer.")]
+AnchorOption = Annotated[
+    float, typer.Option("--anchor-wait", min=0, help="With --save: seconds to wait for the anchor.")
+]
+
+
+def models(network: NetworkOption = None, as_json: JsonOption = False, debug: DebugOption = False) -> None:
+    """List the models on offer: nodes, context, measured tokens per second, and price.
+
+    Example: tallynet models --network D/network.json
+    """
+    with command(as_json=as_json, debug=debug) as terminal, open_client(network) as client:
+        with terminal.notes.status("Looking for nodes…"):
+            found = client.models()
+        terminal.out.print(models_table(found))
+        terminal.result({"models": [describe_model(model) for model in found]})
+
+
+def nodes(network: NetworkOption = None, as_json: JsonOption = False, debug: DebugOption = False) -> None:
+    """List the nodes that answer, and what each of them offers.
+
+    Example: tallynet nodes --json
+    """
+    with command(as_json=as_json, debug=debug) as terminal, open_client(network) as client:
+        with terminal.notes.status("Looking for nodes…"):
+            found = client.nodes()
+        terminal.out.print(nodes_table(found))
+        terminal.result({"nodes": [describe_node(known) for known in found]})
+
+
+def ask(
+    model: ModelArgument,
+    prompt: PromptArgument,
+    save: SaveOption = None,
+    max_tokens: TokensOption = 256,
+    temperature: TemperatureOption = 0.0,
+    top_k: TopKOption = 0,
+    top_p: TopPOption = 1.0,
+    stop: StopOption = None,
+    node: NodeOption = "",
+    system: SystemOption = "",
+    raw: RawOption = False,
+    max_price: PriceOption = None,
+    deadline: DeadlineOption = DEADLINE_SECONDS,
+    anchor_wait: AnchorOption = ANCHOR_WAIT_SECONDS,
+    network: NetworkOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Ask a model. The answer is printed as it comes, every piece verified before it is shown.
+
+    Exits 0 when the answer is whole, 1 when it is not or there is none, 2 on wrong usage. Ctrl-C cancels the job.
+
+    Example: tallynet ask tally-tiny "What is the capital of Japan?" --save japan.tally
+    """
+    with command(as_json=as_json, debug=debug) as terminal:
+        request = read_request(prompt, system, raw)
+        options = AskOptions(
+            max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, stop=stop or (),
+            deadline_seconds=deadline, max_price_wei=max_price, node=read_node(node),
+        )  # fmt: skip
+        check_place(save)
+        with open_client(network) as client:
+            answer = _show(client, model, request, options, terminal)
+            evidence = _keep(client, answer, save, anchor_wait, terminal) if save else answer.evidence
+        terminal.result(describe_answer(answer, evidence=evidence, saved=save))
+        if not answer.status.finished:
+            raise typer.Exit(FAILED)
+
+
+def open_client(network: Path | None) -> Client:
+    """The client that a command uses."""
+    return Client(network)
+
+
+def read_request(prompt: str, system: str, raw: bool) -> Request:
+    """What the arguments ask. Raises `Misconfigured` for a combination that makes no sense."""
+    text = _read_stdin() if prompt == "-" else prompt
+    if raw and system:
+        raise Misconfigured("--raw and --system exclude each other.", remedy="Write the instructions into the text.")
+    if not text:
+        raise Misconfigured("The question is empty.", remedy="Write it in quotes after the model's name.")
+    if raw:
+        return Request(text=text)
+    instructions = (Message("system", system),) if system else ()
+    return Request(messages=(*instructions, Message("user", text)))
+
+
+def read_node(text: str) -> Address | None:
+    """A node by its address or peer id; None for an empty text. Raises `Misconfigured`."""
+    if not text:
+        return None
+    try:
+        address = bytes.fromhex(text[2:]) if text.startswith("0x") else address_of_peer(text)
+        if len(address) != 20:
+            raise ValueError(f"{len(address)} bytes")
+        return Address(address)
+    except (ValueError, InvalidSignature) as error:
+        raise Misconfigured(
+            f"{text[:80]!r} names no node.", remedy="`tallynet nodes` lists the addresses, 0x and 40 hex digits."
+        ) from error
+
+
+def check_place(save: Path | None) -> None:
+    """Raise `Misconfigured` while nothing has been paid yet, if nothing can be saved there."""
+    if save is not None and (save.is_dir() or not save.resolve().parent.is_dir()):
+        raise Misconfigured(f"The bundle cannot be written to {save}.", remedy="Name a file in a folder that exists.")
+
+
+def _show(client: Client, model: str, request: Request, options: AskOptions, terminal: Terminal) -> Answer:
+    """Print the pieces as they come, then the line about them; the line goes to stderr, the text alone to stdout."""
+    stream = client.stream(model, request, **options)
+    try:
+        with ExitStack() as waiting:
+            waiting.enter_context(terminal.notes.status("Looking for a node…"))
+            with stream:
+                for piece in stream:
+                    waiting.close()
+                    write(terminal.out, piece)
+    finally:
+        if stream.text and not stream.text.endswith("\n"):
+            write(terminal.out, "\n")
+        if stream.finished:
+            terminal.notes.print(summary(stream.answer))
+    return stream.answer
+
+
+def _keep(client: Client, answer: Answer, file: Path, seconds: float, terminal: Terminal) -> str:
+    """Save the bundle, and again with its anchor if that comes in time; returns the level of evidence."""
+    answer.save(file)
+    if not seconds:
+        _say_pending(answer, file, terminal)
+        return answer.evidence
+    try:
+        with terminal.notes.status("Waiting for the anchor on the chain…"):
+            bundle = client.wait_for_anchor(answer.bundle(), seconds)
+    except Pending:
+        _say_pending(answer, file, terminal)
+        return answer.evidence
+    except (Busy, Refused, Unreachable) as error:
+        terminal.notes.print(Text(f"The anchor cannot be looked for now: {error}", style="yellow"))
+        _say_pending(answer, file, terminal)
+        return answer.evidence
+    save_bundle(bundle, file)
+    terminal.notes.print(Text(f"Saved in {file}, anchored: it can be checked offline.", style="dim"))
+    return "anchored"
+
+
+def _say_pending(answer: Answer, file: Path, terminal: Terminal) -> None:
+    promised = moment(answer.receipt.receipt.anchor_by)
+    line = f"Saved in {file}, not anchored yet; promised by {promised}. Later: tallynet audit verify {file}"
+    terminal.notes.print(Text(line, style="dim"))
+
+
+def _read_stdin() -> str:
+    """Raises `Misconfigured` for more than a request can hold, or for what is no UTF-8."""
+    data = sys.stdin.buffer.read(MAX_REQUEST_BYTES + 1)
+    if len(data) > MAX_REQUEST_BYTES:
+        raise Misconfigured(f"The text on stdin has more than {MAX_REQUEST_BYTES} bytes.", remedy="Shorten it.")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"The text on stdin is no UTF-8: {error}.", remedy="Convert it to UTF-8.") from error

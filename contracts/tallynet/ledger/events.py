@@ -1,0 +1,129 @@
+"""The contract's events, read strictly: what an RPC endpoint says is foreign until it has passed here.
+
+Layouts are those of `contracts/interfaces/ILedger.vyi` in the Solidity ABI. A log that does not fit cannot come
+from the contract, so the endpoint is at fault and `ChainUnreachable` says so. What an operator publishes is another
+matter: a multiaddr is any bytes, and bytes that are no text become U+FFFD rather than an error.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Never
+
+from tallynet.protocol.eip712 import keccak
+from tallynet.protocol.errors import ChainUnreachable
+from tallynet.protocol.merkle import MAX_SIZE
+from tallynet.protocol.units import Address, Digest, JobId, Seconds, Wei, prefixed
+
+REGISTERED: Final = keccak(b"Registered(address,address,uint256,string)")
+ANCHORED: Final = keccak(b"Anchored(address,uint64,bytes32)")
+RECORDED: Final = keccak(b"Recorded(address,bytes32,bytes32,bytes32)")
+EXIT_BEGUN: Final = keccak(b"ExitBegun(address,uint64)")
+WITHDRAWN: Final = keccak(b"Withdrawn(address,address,uint256)")
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One event as the chain keeps it."""
+
+    address: Address
+    """The contract that wrote it."""
+    topics: tuple[Digest, ...]
+    """The event's kind, then its indexed members, 32 bytes each."""
+    data: bytes
+    """The other members."""
+    block: int
+    block_hash: Digest
+    transaction: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    node: Address
+    operator: Address
+    stake: Wei
+    multiaddr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    node: Address
+    size: int
+    """1 ≤ size < 2**40."""
+    root: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    node: Address
+    job: JobId
+    request_hash: Digest
+    output_hash: Digest
+
+
+def registered(log: Log) -> Registered:
+    node, operator = (_address(log, topic) for topic in _topics(log, REGISTERED, 3)[1:])
+    stake, offset, length = (_word(log, at) for at in range(3))
+    if offset != 64 or length > 256 or len(log.data) != 96 + -(-length // 32) * 32:
+        _malformed(log, f"a string of {length} bytes at {offset} in {len(log.data)}")
+    return Registered(node, operator, Wei(stake), log.data[96 : 96 + length].decode(errors="replace"))
+
+
+def anchored(log: Log) -> Anchored:
+    _check_width(log, 64)
+    size = _word(log, 0)
+    if not 0 < size < MAX_SIZE:
+        _malformed(log, f"size {size} is not in 1..2**40-1")
+    return Anchored(_address(log, _topics(log, ANCHORED, 2)[1]), size, Digest(log.data[32:]))
+
+
+def recorded(log: Log) -> Recorded:
+    _check_width(log, 64)
+    _, node, job = _topics(log, RECORDED, 3)
+    return Recorded(_address(log, node), JobId(job), Digest(log.data[:32]), Digest(log.data[32:]))
+
+
+def exit_begun(log: Log) -> Seconds:
+    """When the stake is free."""
+    _topics(log, EXIT_BEGUN, 2)
+    _check_width(log, 32)
+    free_at = _word(log, 0)
+    if free_at >= 2**53:
+        _malformed(log, f"time {free_at} is not below 2**53")
+    return Seconds(free_at)
+
+
+def withdrawn(log: Log) -> Wei:
+    """What the operator received."""
+    _topics(log, WITHDRAWN, 3)
+    _check_width(log, 32)
+    return Wei(_word(log, 0))
+
+
+def _topics(log: Log, kind: Digest, count: int) -> tuple[Digest, ...]:
+    if len(log.topics) != count or log.topics[0] != kind:
+        _malformed(log, f"topics {[topic.hex() for topic in log.topics]}")
+    return log.topics
+
+
+def _address(log: Log, word: bytes) -> Address:
+    if any(word[:12]):
+        _malformed(log, f"{word.hex()} is no address")
+    return Address(word[12:])
+
+
+def _check_width(log: Log, expected: int) -> None:
+    if len(log.data) != expected:
+        _malformed(log, f"{len(log.data)} bytes of data, not {expected}")
+
+
+def _word(log: Log, at: int) -> int:
+    word = log.data[32 * at : 32 * at + 32]
+    if len(word) != 32:
+        _malformed(log, f"{len(log.data)} bytes of data, too few")
+    return int.from_bytes(word, "big")
+
+
+def _malformed(log: Log, what: str) -> Never:
+    raise ChainUnreachable(
+        f"the RPC endpoint gave a malformed event in transaction {prefixed(log.transaction)}: {what}",
+        remedy="Use another RPC endpoint.",
+    )

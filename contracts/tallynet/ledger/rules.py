@@ -1,0 +1,70 @@
+"""What both ledgers ask of a call before it is made, and the words of a refusal.
+
+The rules of the contract itself are in `contracts/ledger.vy`; `memory` repeats them one by one.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tallynet.protocol.eip712 import Domain, address, keccak, struct
+from tallynet.protocol.errors import InvalidProof, Refused
+from tallynet.protocol.keys import Key
+from tallynet.protocol.merkle import MAX_PATH, MAX_SIZE
+from tallynet.protocol.units import Address, Digest, Signature
+
+MAX_MULTIADDR_BYTES: Final = 256
+
+MAX_STAKE: Final = 2**128
+"""A stake is below this, in wei."""
+
+REGISTRATION_TYPE: Final = keccak(b"Registration(address operator,address node)")
+
+
+def consent_digest(domain: Domain, operator: Address, node: Address) -> Digest:
+    """What a node signs to let `operator` stake for it."""
+    return domain.digest(struct(REGISTRATION_TYPE, address(operator), address(node)))
+
+
+def consent(domain: Domain, operator: Address, node: Key) -> Signature:
+    """The node's agreement that `operator` registers it: nobody can stake for, or exit, another's key."""
+    return node.sign(consent_digest(domain, operator, node.address))
+
+
+def check_registration(stake: int, multiaddr: str) -> None:
+    """Raise `Refused` for what does not fit the contract's parameters and would revert there without a reason."""
+    if not 0 <= stake < MAX_STAKE:
+        raise refused("ledger: stake is too large")
+    if len(multiaddr.encode()) > MAX_MULTIADDR_BYTES:
+        raise refused("ledger: multiaddr is longer than 256 bytes")
+
+
+def check_anchor(size: int, root: Digest, proof: Sequence[Digest]) -> None:
+    """Raise `Refused` for an anchor that does not fit the contract's parameters."""
+    check_digests(root, *proof)
+    if size >= MAX_SIZE:
+        raise refused("ledger: size is too large")
+    if len(proof) > MAX_PATH:
+        raise refused("ledger: proof has the wrong length")
+
+
+def check_path(leaf_hash: Digest, index: int, path: Sequence[Digest]) -> None:
+    """Raise `InvalidProof` for an inclusion proof that does not fit the contract's parameters."""
+    evidence = {"leaf": leaf_hash, "index": index, "path": tuple(path)}
+    if not 0 <= index < MAX_SIZE or len(path) > MAX_PATH:
+        raise InvalidProof(f"no log has a leaf {index} with {len(path)} hashes above it", evidence=evidence)
+    if any(len(found) != 32 for found in (leaf_hash, *path)):
+        raise InvalidProof("the proof has a hash that is not 32 bytes", evidence=evidence)
+
+
+def check_digests(*digests: bytes) -> None:
+    """Raise `ValueError` unless each is 32 bytes: a bug of the caller, never a peer's fault."""
+    for digest in digests:
+        if len(digest) != 32:
+            raise ValueError(f"a digest has 32 bytes, not {len(digest)}")
+
+
+def refused(reason: str) -> Refused:
+    """The contract said no. `reason` is its revert text, `ledger: <reason>`; empty where it gave none."""
+    return Refused(
+        f"the ledger contract refused: {reason.removeprefix('ledger: ') or 'no reason given'}", reason=reason
+    )

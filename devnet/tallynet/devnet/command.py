@@ -1,0 +1,57 @@
+"""`tallynet`: one command for everybody; each part of it lives with its component.
+
+Nothing heavy is imported here or by what is imported here, so that `tallynet --help` answers at once.
+"""
+
+from typing import Annotated
+
+import typer
+
+from tallynet.audit.commands import audit_app
+from tallynet.client.commands import ask, models, nodes
+from tallynet.devnet.demo import demo
+from tallynet.devnet.up import devnet_app
+from tallynet.node.commands import node_app
+
+app = typer.Typer(
+    name="tallynet",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"tallynet {version('tallynet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def tallynet(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """LLM inference on the record: signed jobs, streamed evidence, a log per node, a contract as its witness.
+
+    Example: tallynet demo
+    """
+
+
+for command in (ask, models, nodes, demo):
+    app.command()(command)
+for name, group in (("audit", audit_app), ("node", node_app), ("devnet", devnet_app)):
+    app.add_typer(group, name=name)
+
+
+def main() -> None:
+    """The console script. Exits 0 done, 1 failed or refused, 2 usage, 3 pending."""
+    app(prog_name="tallynet")
+
+
+if __name__ == "__main__":
+    main()

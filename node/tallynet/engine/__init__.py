@@ -1,0 +1,39 @@
+"""Model runtimes: token ids in, pieces of tokens, text and logprobs out, the same tokens for the same seed.
+
+    engine.py       the interface, and what is said across it: Engine, Generation, Piece, …
+    opening.py      `open_engine`: from an operator's words to an engine
+    fake.py         FakeEngine: deterministic stand-in without torch
+
+What every engine uses, plain Python:
+
+    answer.py       tokens become pieces; stops.py, detokenizer.py   their text
+    philox.py       the sampler's noise, defined in integers
+    manifest.py     the files that decide a model's output; checkpoint.py   where they lie
+
+The engine for Hugging Face models, the only files that import torch and transformers:
+
+    model.py        TransformersEngine: threads, slots and streams
+    worker.py       the decoding thread; ticket.py   one generation on its way through it
+    batch.py        running generations that share steps; cache.py, forward.py   how
+    sampler.py      logits into tokens; noise.py   the noise for many tokens at once
+    tokenizer.py    requests into token ids; weights.py, hardware.py, warmup.py   loading and trying
+
+Importing this package, the interface or the fake imports neither torch nor transformers.
+"""
+
+from tallynet.engine.engine import Engine, EngineInfo, EngineLoad, Finish, Generation, Piece
+from tallynet.engine.fake import FakeEngine
+from tallynet.engine.manifest import read_manifest
+from tallynet.engine.opening import open_engine
+
+__all__ = [
+    "Engine",
+    "EngineInfo",
+    "EngineLoad",
+    "FakeEngine",
+    "Finish",
+    "Generation",
+    "Piece",
+    "open_engine",
+    "read_manifest",
+]

@@ -1,0 +1,167 @@
+"""What a model runtime promises: token ids in, pieces of tokens, text, logprobs and evidence out.
+
+`model.TransformersEngine` runs Hugging Face models, `fake.FakeEngine` is its deterministic public stand-in.
+A batching or an upstream engine fits behind the same few methods.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol, Self
+
+import trio
+
+from tallynet.protocol.errors import InvalidJob
+from tallynet.protocol.job import Sampling
+from tallynet.protocol.manifest import Manifest
+from tallynet.protocol.request import Request
+from tallynet.protocol.units import Digest, ModelId, TokenIds
+
+RUNTIME_TAG = b"tallynet/runtime/1\0"
+
+
+class Finish(IntEnum):
+    """Why a generation ended; the numbers stand in the leaf's `status` (spec chapter 4)."""
+
+    EOS = 0
+    """The model said that it is done: its last token is an end token, which is committed and has no text."""
+    LENGTH = 1
+    """`max_tokens` or the context length was reached."""
+    STOP = 2
+    """A stop string appeared: the text ends before it, the tokens that wrote it are committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What does not change while the engine runs."""
+
+    name: str
+    """What people call the model, e.g. `tally-tiny`."""
+    manifest: Manifest
+    model: ModelId
+    """Digest of `manifest`."""
+    runtime: Digest
+    """SHA-256 of `environment`: leaf field `runtime`."""
+    environment: str
+    """One canonical JSON object: device class, dtype, attention kernel, torch and transformers versions."""
+    context_length: int
+    """Tokens of prompt and output together."""
+    vocabulary_size: int
+    slots: int
+    """Generations that run at the same time."""
+    evidence: str
+    """What kind of evidence the pieces carry: `replayable` or `signature-only`."""
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        manifest: Manifest,
+        environment: str,
+        *,
+        context_length: int,
+        vocabulary_size: int,
+        slots: int,
+        evidence: str = "replayable",
+    ) -> Self:
+        """With the digests `model` and `runtime` computed."""
+        runtime = Digest(hashlib.sha256(RUNTIME_TAG + environment.encode()).digest())
+        return cls(
+            name=name,
+            manifest=manifest,
+            model=manifest.model_id,
+            runtime=runtime,
+            environment=environment,
+            context_length=context_length,
+            vocabulary_size=vocabulary_size,
+            slots=slots,
+            evidence=evidence,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One thing to generate."""
+
+    prompt: TokenIds
+    """1 ≤ len(prompt) < context_length."""
+    sampling: Sampling
+    seed: Digest
+    """Keys the sampler's noise; the node passes H(job_id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next 1 to 16 tokens of a generation, except that the last piece may hold text alone."""
+
+    tokens: TokenIds
+    text: str
+    """The text that became certain with these tokens. The texts of all pieces joined are the answer; a token
+    whose text is not yet certain (half a character, a possible stop string) brings its text later."""
+    logprobs: tuple[float, ...]
+    """Natural log of each token's probability under the unfiltered, temperature-1 distribution, float32."""
+    finish: Finish | None = None
+    """Set on the last piece, and only there."""
+    evidence: bytes = b""
+    """What else the engine measured, opaque here, at most 64 bytes a token; empty for a plain engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """What changes while the engine runs."""
+
+    running: int
+    waiting: int
+    tokens_per_second: float
+    """Decode speed of one generation, as measured at start-up and then on real work (moving average).
+    Generations that run together share their steps: all of them have about this speed."""
+
+
+class Engine(Protocol):
+    """A loaded model. `run` must be running while `stream` is used."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def load(self) -> EngineLoad: ...
+
+    def tokenize(self, request: Request) -> TokenIds:
+        """Token ids of the request under the model's own chat template.
+
+        Raises `InvalidJob` when the request does not fit the model: too long for the context, no chat template.
+        """
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Do the work until cancelled; reports started once the model is ready and measured."""
+
+    def stream(self, generation: Generation) -> AbstractAsyncContextManager[AsyncIterator[Piece]]:
+        """Generate. Entering waits for a slot, in arrival order; leaving ends the work before the next token.
+
+        Entering raises `InvalidJob` for a prompt that the model cannot take. Reading raises `Busy` when the device
+        ran out of memory and `Unreachable` when the model runtime failed or the engine was stopped: what was read
+        before is valid, nothing follows, and the engine goes on with other generations.
+        """
+
+
+def check_prompt(prompt: TokenIds, info: EngineInfo) -> None:
+    """Raises `InvalidJob` unless the model can take the prompt and has room for an answer."""
+    # (1) there is a prompt
+    if not prompt:
+        raise InvalidJob("the prompt is empty")
+    # (2) it leaves room for at least one token
+    if len(prompt) >= info.context_length:
+        raise InvalidJob(
+            f"the prompt has {len(prompt)} tokens; this model holds {info.context_length} with the answer",
+            remedy="Shorten the request, or choose a model with a longer context.",
+        )
+    # (3) its tokens are of this model's vocabulary
+    if not all(0 <= token < info.vocabulary_size for token in prompt):
+        raise InvalidJob(f"the prompt has token ids outside this model's vocabulary of {info.vocabulary_size}")
+
+
+def check_generation(generation: Generation, info: EngineInfo) -> int:
+    """The most tokens the generation may have: `max_tokens`, or what the context leaves. Raises `InvalidJob`."""
+    check_prompt(generation.prompt, info)
+    return min(generation.sampling.max_tokens, info.context_length - len(generation.prompt))

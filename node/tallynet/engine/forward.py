@@ -1,0 +1,50 @@
+"""One call of a transformers model: token ids in, the logits after them and the grown cache out."""
+
+import inspect
+from typing import cast
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+RECURRENT = "cache_params"
+"""What state-space models call their cache; all others say `past_key_values`."""
+
+
+class Forward:
+    """Leaves out what a model's `forward` does not take."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model
+        self._device = model.device
+        self._takes = frozenset(inspect.signature(model.forward).parameters)
+        self._cache_name = RECURRENT if RECURRENT in self._takes else "past_key_values"
+
+    @property
+    def takes_positions(self) -> bool:
+        return "position_ids" in self._takes
+
+    def __call__(
+        self,
+        tokens: list[list[int]],
+        cache: Cache | None,
+        *,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, Cache]:
+        """tokens (rows, length), positions (rows, length) int64, mask (rows, columns) bool, true where a token stands.
+
+        Returns the logits of the last position, (rows, vocabulary), and the cache.
+        """
+        wanted = {
+            self._cache_name: cache,
+            "position_ids": None if positions is None else positions.to(self._device),
+            "attention_mask": None if mask is None else mask.to(self._device),
+            "logits_to_keep": 1,
+        }
+        given = {name: value for name, value in wanted.items() if value is not None and name in self._takes}
+        ids = torch.tensor(tokens, device=self._device)
+        output = cast(CausalLMOutputWithPast, self._model(input_ids=ids, use_cache=True, return_dict=True, **given))
+        return cast(Tensor, output.logits)[:, -1], cast(Cache, output[self._cache_name])

@@ -1,0 +1,137 @@
+"""Any Hugging Face causal language model as an engine: seeded, streamed, many generations at once."""
+
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import torch
+import trio
+
+from tallynet.engine.answer import Answer
+from tallynet.engine.checkpoint import Checkpoint
+from tallynet.engine.engine import EngineInfo, EngineLoad, Generation, Piece, check_generation, check_prompt
+from tallynet.engine.hardware import Hardware, describe
+from tallynet.engine.manifest import read_manifest
+from tallynet.engine.ticket import Item, Ticket
+from tallynet.engine.tokenizer import Tokenizer
+from tallynet.engine.warmup import try_out
+from tallynet.engine.weights import context_length, end_tokens, load_weights, vocabulary_size
+from tallynet.engine.worker import Worker
+from tallynet.protocol.errors import Unreachable
+from tallynet.protocol.request import Request
+from tallynet.protocol.units import TokenIds
+
+SWITCH_SECONDS = 0.0005
+"""How long one Python thread may keep the interpreter lock from another that wants it. With Python's usual 5 ms a
+busy trio loop makes every decoding step wait several times."""
+
+
+class TransformersEngine:
+    """Loads in the constructor, which blocks for seconds to minutes; serves while `run` runs."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, hardware: Hardware, *, slots: int, longest_context: int | None = None
+    ) -> None:
+        """Raises `Misconfigured` when the directory is no safetensors model that transformers can run itself.
+
+        `slots` is the most generations at once; models whose cache cannot be shared have one. `longest_context`
+        lowers the model's own context length, in tokens, to save memory.
+        """
+        manifest = read_manifest(checkpoint.directory)
+        self._tokenizer = Tokenizer(checkpoint.directory)
+        self._model = load_weights(checkpoint.directory, hardware)
+        self._trial = try_out(self._model, slots)
+        self._ends = end_tokens(self._model, self._tokenizer.end)
+        self._info = EngineInfo.of(
+            checkpoint.name,
+            manifest,
+            describe(hardware, self._model.config._attn_implementation),
+            context_length=context_length(self._model, self._tokenizer.length_limit, longest_context),
+            vocabulary_size=vocabulary_size(self._model),
+            slots=self._trial.batch.slots,
+        )
+        self._worker: Worker | None = None
+        self._open: set[Ticket] = set()
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def load(self) -> EngineLoad:
+        running = sum(ticket.running for ticket in self._open)
+        waiting = sum(not ticket.running and not ticket.admitted.is_set() for ticket in self._open)
+        seconds = self._trial.step_seconds if self._worker is None else self._worker.step_seconds
+        return EngineLoad(running, waiting, 1 / seconds)
+
+    def tokenize(self, request: Request) -> TokenIds:
+        tokens = self._tokenizer.encode(request)
+        check_prompt(tokens, self._info)
+        return tokens
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        trio_token = trio.lowlevel.current_trio_token()
+        worker = Worker(
+            self._trial.batch,
+            self._trial.step_seconds,
+            lambda items: trio_token.run_sync_soon(_hand_over, items),
+        )
+        try:
+            async with trio.open_nursery() as nursery:
+                work = partial(self._work, worker)
+                nursery.start_soon(partial(trio.to_thread.run_sync, work, limiter=trio.CapacityLimiter(1)))
+                try:
+                    self._worker = worker
+                    task_status.started()
+                    await trio.sleep_forever()
+                finally:
+                    worker.stop()
+        finally:
+            self._worker = None
+            _hand_over([(ticket, _stopped()) for ticket in self._open])
+
+    @asynccontextmanager
+    async def stream(self, generation: Generation) -> AsyncIterator[AsyncIterator[Piece]]:
+        worker = self._worker
+        if worker is None:
+            raise RuntimeError("the engine is not running")
+        ticket = self._ticket(generation)
+        self._open.add(ticket)
+        worker.submit(ticket)
+        try:
+            await ticket.admitted.wait()
+            yield ticket
+        finally:
+            self._open.remove(ticket)
+            ticket.leave()
+
+    def _ticket(self, generation: Generation) -> Ticket:
+        limit = check_generation(generation, self._info)
+        answer = Answer(
+            limit=limit,
+            stops=generation.sampling.stop,
+            ends=self._ends,
+            decode=self._tokenizer.decode,
+            clock=time.monotonic,
+        )
+        return Ticket(generation, answer, limit)
+
+    def _work(self, worker: Worker) -> None:
+        """The worker's thread."""
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
+        torch.set_num_threads(self._trial.threads)
+        with torch.inference_mode():
+            worker.work()
+
+
+def _hand_over(items: list[tuple[Ticket, Item | None]]) -> None:
+    """On the trio side: what the worker has for its readers."""
+    for ticket, item in items:
+        ticket.admitted.set()
+        if item is not None:
+            ticket.put(item)
+
+
+def _stopped() -> Unreachable:
+    return Unreachable("the engine was stopped", remedy="Send the job again later, or to another node.")

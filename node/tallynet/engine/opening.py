@@ -1,0 +1,58 @@
+"""From what an operator writes (`fake`, a directory, a hub id) to a loaded engine."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tallynet.engine.checkpoint import find_checkpoint
+from tallynet.engine.engine import Engine
+from tallynet.engine.fake import FakeEngine
+from tallynet.protocol.errors import Misconfigured
+
+FAKE = "fake"
+
+SLOTS = 16
+
+
+def open_engine(
+    spec: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    slots: int = SLOTS,
+    context_length: int | None = None,
+) -> Engine:
+    """Load a model; blocks, so call it in a thread when a loop is running.
+
+    `spec` is `fake` or `fake:NAME`, a model directory, or a hub id `owner/name[@revision]`. `device` is auto, cpu,
+    cuda, cuda:1 or mps; `dtype` auto, float32, bfloat16 or float16; `slots` the most generations at once;
+    `context_length` lowers the model's own, in tokens. Raises `Misconfigured`, or `Unreachable` for a hub id that
+    cannot be fetched now.
+    """
+    if slots < 1 or (context_length is not None and context_length < 2):
+        raise Misconfigured("an engine needs at least one slot and a context of two tokens")
+    if spec == FAKE or spec.startswith(f"{FAKE}:"):
+        name = spec.removeprefix(FAKE).removeprefix(":") or FAKE
+        return FakeEngine(name, slots=slots, **({} if context_length is None else {"context_length": context_length}))
+    checkpoint = find_checkpoint(spec)
+    with _collector_paused():
+        from tallynet.engine.hardware import choose_hardware
+        from tallynet.engine.model import TransformersEngine
+    return TransformersEngine(checkpoint, choose_hardware(device, dtype), slots=slots, longest_context=context_length)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Import without collecting garbage, and never look for garbage in what was imported.
+
+    torch and transformers make half a million objects that live as long as the process: collecting while they are
+    imported takes a fifth of the start-up, and looking through them later holds up decoding.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,73 @@
+"""Loading a causal language model's weights from safetensors, ready to decode."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+from transformers.utils import logging as transformers_logging
+
+from tallynet.engine.hardware import Hardware
+from tallynet.protocol.errors import Misconfigured
+
+
+def load_weights(directory: Path, hardware: Hardware) -> PreTrainedModel:
+    """Load on the device, in evaluation mode, without the network; raises `Misconfigured`."""
+    try:
+        model, missing = _load(directory, hardware.dtype)
+        module = cast(torch.nn.Module, model).to(hardware.device)
+    except torch.OutOfMemoryError as error:
+        raise Misconfigured(
+            f"the model in {directory} does not fit into the memory of {hardware.device_class}",
+            remedy="Serve a smaller or quantised model, or set dtype to bfloat16.",
+        ) from error
+    except Exception as error:  # files from anywhere, read by code of many hands: it raises whatever it likes
+        raise Misconfigured(f"the model in {directory} cannot be loaded: {error}") from error
+    if missing:  # transformers would make them up
+        raise Misconfigured(
+            f"the weights in {directory} lack {len(missing)} of the model's tensors, such as {min(missing)}",
+            remedy="Fetch the model again, or check that config.json belongs to these weights.",
+        )
+    return cast(PreTrainedModel, module.eval().requires_grad_(False))
+
+
+def _load(directory: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, set[str]]:
+    """The model, and the names of tensors that its files lack."""
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    loaded: object = AutoModelForCausalLM.from_pretrained(
+        directory,
+        dtype=dtype,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    model, report = cast(tuple[PreTrainedModel, dict[str, Iterable[str]]], loaded)
+    return model, set(report["missing_keys"])
+
+
+def context_length(model: PreTrainedModel, *limits: int | None) -> int:
+    """Tokens the model can hold: the smallest of what its configuration and `limits` say; 2048 if none says."""
+    config = model.config.get_text_config(decoder=True)
+    said = [getattr(config, "max_position_embeddings", None), *limits]
+    return min((limit for limit in said if isinstance(limit, int) and limit > 0), default=2048)
+
+
+def vocabulary_size(model: PreTrainedModel) -> int:
+    """Columns of the logits; may exceed the tokenizer's own count."""
+    return cast(int, model.config.get_text_config(decoder=True).vocab_size)
+
+
+def end_tokens(model: PreTrainedModel, *others: int | None) -> frozenset[int]:
+    """Every token that ends an answer: the generation configuration's, the model's, and `others`."""
+    config = model.config.get_text_config(decoder=True)
+    generation = cast(GenerationConfig | None, model.generation_config)
+    said = [config.eos_token_id, generation and generation.eos_token_id, *others]
+    return frozenset(token for value in said for token in _ids(value))
+
+
+def _ids(value: object) -> Iterable[int]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return (item for item in values if isinstance(item, int))

@@ -1,0 +1,173 @@
+"""The thread that decodes: admits generations in arrival order, gives each a token per step, sends off the pieces.
+
+Generations share steps but nothing else: a row's tokens follow from its own prompt, parameters and seed. Torch and
+the trio loop share Python's interpreter lock; the thread waits for nothing but that and new arrivals.
+"""
+
+import logging
+import math
+import queue
+import time
+from collections.abc import Callable
+
+import torch
+
+from tallynet.engine.batch import Batch
+from tallynet.engine.sampler import Choice, Draw, sample_rows
+from tallynet.engine.ticket import Item, Ticket
+from tallynet.protocol.errors import Busy, TallyError, Unreachable
+
+log = logging.getLogger(__name__)
+
+RETRY_MS = 1000
+"""When to try again after the device ran out of memory."""
+
+REMEDY = "Send the job to another node; the operator finds the details in this node's log."
+
+SMOOTHING = 0.02
+"""Weight of the latest step in the moving average of the step time."""
+
+Deliver = Callable[[list[tuple[Ticket, Item | None]]], None]
+"""Takes what the worker has for its readers; None tells that a slot is held. Called from the worker's thread."""
+
+
+class Worker:
+    """`submit` and `stop` are called from other threads, `work` is the thread."""
+
+    def __init__(self, batch: Batch, step_seconds: float, deliver: Deliver) -> None:
+        self._batch = batch
+        self._deliver = deliver
+        self._arrivals: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._stopping = False
+        self._rows: list[tuple[Ticket, int]] = []
+        """The running generations and their latest tokens, numbered like the rows of the batch."""
+        self._outbox: list[tuple[Ticket, Item | None]] = []
+        self.step_seconds = step_seconds
+        """Seconds per token of one generation, a moving average."""
+
+    def submit(self, ticket: Ticket) -> None:
+        self._arrivals.put(ticket)
+
+    def stop(self) -> None:
+        """End `work` before the next token."""
+        self._stopping = True
+        self._arrivals.put(None)
+
+    def work(self) -> None:
+        """Decode until stopped; inside `torch.inference_mode()`."""
+        while not self._stopping:
+            self._wait_for_arrival()
+            began = time.perf_counter()
+            self._drop_left()
+            self._admit()
+            if self._rows:
+                self._step()
+                self.step_seconds += SMOOTHING * (time.perf_counter() - began - self.step_seconds)
+        for ticket, _ in self._rows:
+            ticket.running = False
+        self._batch.clear()
+
+    def _wait_for_arrival(self) -> None:
+        if not self._rows:
+            ticket = self._arrivals.get()
+            if ticket is not None:
+                self._start(ticket)
+
+    def _drop_left(self) -> None:
+        for row in reversed(range(len(self._rows))):
+            if self._rows[row][0].left:
+                self._end(row)
+
+    def _admit(self) -> None:
+        while len(self._rows) < self._batch.slots and not self._stopping:
+            try:
+                ticket = self._arrivals.get_nowait()
+            except queue.Empty:
+                return
+            if ticket is not None:
+                self._start(ticket)
+
+    def _start(self, ticket: Ticket) -> None:
+        """Give a ticket its slot, unless its reader has left: prefill and choose the first token."""
+        if ticket.left:
+            return
+        ticket.running = True
+        self._deliver([(ticket, None)])
+        try:
+            logits = self._batch.join(ticket.generation.prompt)
+        except Exception as error:  # foreign code on a device: whatever it raises ends this generation only
+            lost = [] if self._batch.rows == len(self._rows) else self._rows
+            self._fail([ticket, *(row[0] for row in lost)], error)
+            lost.clear()
+        else:
+            self._rows.append((ticket, 0))
+            self._choose(logits[None], len(self._rows) - 1)
+
+    def _step(self) -> None:
+        """One more token for every row."""
+        try:
+            logits = self._batch.step([token for _, token in self._rows])
+        except Exception as error:  # as above, but all rows share the step
+            self._lose(error)
+        else:
+            self._choose(logits, 0)
+
+    def _choose(self, logits: torch.Tensor, first: int) -> None:
+        """Choose the next token of the rows from `first` on; logits (rows, vocabulary)."""
+        try:
+            choices = sample_rows(logits, [_draw(ticket) for ticket, _ in self._rows[first:]])
+        except Exception as error:
+            self._lose(error)
+            return
+        for row in reversed(range(len(choices))):
+            self._take(first + row, choices[row])
+        if self._outbox:
+            self._deliver(self._outbox)
+            self._outbox = []
+
+    def _take(self, row: int, choice: Choice) -> None:
+        ticket = self._rows[row][0]
+        if not math.isfinite(choice.logprob):
+            self._outbox.append((ticket, Unreachable("the model's numbers overflowed", remedy=REMEDY)))
+            self._end(row)
+            return
+        piece = ticket.answer.add(choice.token, choice.logprob)
+        if piece is not None:
+            self._outbox.append((ticket, piece))
+        if ticket.answer.finish is None:
+            self._rows[row] = (ticket, choice.token)
+        else:
+            self._end(row)
+
+    def _end(self, row: int) -> None:
+        """Free the row's slot; the last row takes its number, as in the batch."""
+        self._rows[row][0].running = False
+        self._rows[row] = self._rows[-1]
+        self._rows.pop()
+        self._batch.leave(row)
+
+    def _lose(self, error: Exception) -> None:
+        """All rows failed."""
+        self._fail([ticket for ticket, _ in self._rows], error)
+        self._rows.clear()
+        self._batch.clear()
+
+    def _fail(self, tickets: list[Ticket], error: Exception) -> None:
+        log.error("%d generations failed in the model runtime", len(tickets), exc_info=error)
+        for ticket in tickets:
+            ticket.running = False
+        self._deliver([(ticket, _translated(error)) for ticket in tickets])
+
+
+def _draw(ticket: Ticket) -> Draw:
+    return Draw(ticket.generation.sampling, ticket.key, ticket.answer.count)
+
+
+def _translated(error: Exception) -> TallyError:
+    if isinstance(error, torch.OutOfMemoryError):
+        return Busy("the model ran out of memory", retry_after_ms=RETRY_MS)
+    reason = str(error).partition("\n")[0]
+    return Unreachable(
+        f"the model runtime failed: {type(error).__name__}: {reason}",
+        remedy=REMEDY,
+    )

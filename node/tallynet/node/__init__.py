@@ -1,0 +1,1 @@
+"""The serving peer: admit, generate, log, sign, anchor, advertise."""

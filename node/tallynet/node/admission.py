@@ -1,0 +1,126 @@
+"""(2) Admission: the numbered checks between a submitted job and work on it.
+
+Checks (1) to (7) reject: the job is wrong for this node, whoever sends it again. Check (8) defers: the job is
+right, the moment is not. Source: spec chapter 2.
+"""
+
+from dataclasses import dataclass
+
+import trio
+
+from tallynet.engine import Engine
+from tallynet.node.config import NodeConfig
+from tallynet.protocol.advert import Offer
+from tallynet.protocol.commitment import commit_request, request_salt
+from tallynet.protocol.eip712 import Domain
+from tallynet.protocol.errors import Busy, InvalidJob
+from tallynet.protocol.job import Task, VerifiedJob, verify_job
+from tallynet.protocol.request import Request, decode_request
+from tallynet.protocol.units import Milliseconds, TokenIds, Wei
+from tallynet.protocol.wire import Submit
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A job that this node will run."""
+
+    job: VerifiedJob
+    prompt: TokenIds
+    secret: bytes
+
+
+class Admission:
+    """What this node takes."""
+
+    def __init__(self, config: NodeConfig, domain: Domain, engine: Engine) -> None:
+        self._config = config
+        self._domain = domain
+        self._engine = engine
+        self._tokenizer = trio.CapacityLimiter(1)  # tokenizers are not safe in two threads at once
+
+    def identify(self, submit: Submit, now: Milliseconds) -> VerifiedJob:
+        """Checks (1) and (2): enough to tell a job of ours from noise. Raises `InvalidJob`."""
+        job = verify_job(submit.signed, self._domain)  # (1) the client signed the job, for our chain and contract
+        latest = now + self._config.max_deadline_seconds * 1000
+        # (2) the deadline has not passed and is not too far ahead
+        if not now < job.job.deadline <= latest:
+            raise InvalidJob(
+                f"the deadline is {job.job.deadline} ms, not within {now} to {latest:.0f}",
+                check=2,
+                remedy="Set a deadline in the near future, and check this machine's clock.",
+            )
+        return job
+
+    async def admit(self, submit: Submit, job: VerifiedJob, offer: Offer, taken: int) -> Admitted:
+        """Checks (3) to (8) for a job that is neither running nor in the log. Raises `InvalidJob` or `Busy`.
+
+        `taken` is how many jobs run or wait already.
+        """
+        self._check_model(job)
+        request = self._open_request(submit, job)
+        prompt = await self._tokenize(request)
+        self._check_limits(job, prompt)
+        self._check_price(job, offer, prompt)
+        self._check_capacity(taken)
+        return Admitted(job, prompt, submit.secret)
+
+    def _check_model(self, job: VerifiedJob) -> None:
+        # (3) the task is known and the model is served here
+        if job.job.task != Task.GENERATE or job.job.model != self._engine.info.model:
+            raise InvalidJob(
+                f"task {job.job.task} on model {job.job.model.hex()} is asked for; this node does task "
+                f"{Task.GENERATE:d} on {self._engine.info.model.hex()}",
+                check=3,
+                remedy="Run `tallynet models` to see who serves the model.",
+            )
+
+    def _open_request(self, submit: Submit, job: VerifiedJob) -> Request:
+        # (4) the request opens the job's commitment and can be read
+        commitment = commit_request(request_salt(submit.secret), submit.request)
+        if commitment != job.job.request:
+            raise InvalidJob(
+                f"the request commits to {commitment.hex()}, the job to {job.job.request.hex()}", check=4
+            )
+        try:
+            return decode_request(submit.request)
+        except InvalidJob as error:
+            raise InvalidJob(error.message, check=4, evidence=error.evidence, remedy=error.remedy) from error
+
+    async def _tokenize(self, request: Request) -> TokenIds:
+        # (5) the model can read the request: the prompt fits its context
+        try:
+            return await trio.to_thread.run_sync(self._engine.tokenize, request, limiter=self._tokenizer)
+        except InvalidJob as error:
+            raise InvalidJob(error.message, check=5, evidence=error.evidence, remedy=error.remedy) from error
+
+    def _check_limits(self, job: VerifiedJob, prompt: TokenIds) -> None:
+        # (6) the answer stays within this node's limit, and at least one token of it fits the context
+        asked, limit = job.job.sampling.max_tokens, self._config.max_tokens
+        context = self._engine.info.context_length
+        if asked > limit or not 1 <= len(prompt) < context:
+            raise InvalidJob(
+                f"{asked} tokens after a prompt of {len(prompt)} are asked for; this node answers with at most "
+                f"{limit}, in a context of {context}",
+                check=6,
+                remedy="Shorten the prompt or lower max_tokens.",
+            )
+
+    def _check_price(self, job: VerifiedJob, offer: Offer, prompt: TokenIds) -> None:
+        # (7) the price of the longest possible answer is within the client's ceiling
+        price: Wei = offer.price(len(prompt), job.job.sampling.max_tokens)
+        if price > job.job.max_price:
+            raise InvalidJob(
+                f"the job may cost {price} wei, its ceiling is {job.job.max_price} wei",
+                check=7,
+                remedy="Raise max_price or lower max_tokens.",
+            )
+
+    def _check_capacity(self, taken: int) -> None:
+        # (8) there is room in the queue
+        room = self._engine.info.slots + self._config.queue
+        if taken >= room:
+            speed = max(self._engine.load().tokens_per_second, 1.0)
+            raise Busy(
+                f"(8) {taken} jobs run or wait here, there is room for {room}",
+                retry_after_ms=int(min(60_000, max(250, 1000 * 256 / speed))),
+            )

@@ -1,0 +1,128 @@
+"""(2) Advertising: what this node offers, signed afresh every few seconds, spread by gossip and on request."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from tallynet.engine import Engine
+from tallynet.network.address_book import AddressBook
+from tallynet.network.discovery import discover
+from tallynet.network.frames import INFO_ANSWER, INFO_ASK, receive_frame, send_frame
+from tallynet.network.transport import PeerAddress, Stream, Transport
+from tallynet.node.config import NodeConfig
+from tallynet.protocol.advert import Advert, Offer, SignedAdvert, sign_advert
+from tallynet.protocol.eip712 import Domain
+from tallynet.protocol.errors import Invalid, Unreachable
+from tallynet.protocol.keys import Key
+from tallynet.protocol.units import Milliseconds, Wei
+from tallynet.protocol.wire import ADVERT_TOPIC, HEADER_BYTES, MAX_ADVERTS, Adverts, encode_frame
+
+log = logging.getLogger(__name__)
+
+LIFETIMES = 6
+"""An advert is believed for this many repetitions."""
+PROVIDE_SECONDS = 6 * 3600.0
+ASK_SECONDS = 10.0
+
+
+@dataclass
+class Advertising:
+    """One node's voice in the market, and its ear."""
+
+    config: NodeConfig
+    key: Key
+    domain: Domain
+    engine: Engine
+    transport: Transport
+    book: AddressBook
+    clock: Callable[[], Milliseconds]
+    busy: Callable[[], int]
+    """How many jobs run or wait."""
+    bootstrap: tuple[PeerAddress, ...]
+    incarnation: Milliseconds = Milliseconds(0)
+    _issued: Milliseconds = Milliseconds(0)
+
+    def offer(self) -> Offer:
+        """What the one model costs and how fast it is, now."""
+        info, load, taken = self.engine.info, self.engine.load(), self.busy()
+        return Offer(
+            model=info.model,
+            name=info.name[:128],
+            context_length=info.context_length,
+            prompt_price=Wei(self.config.prompt_price_wei),
+            completion_price=Wei(self.config.completion_price_wei),
+            tokens_per_second=round(load.tokens_per_second),
+            slots=info.slots,
+            free_slots=max(0, info.slots - taken),
+            waiting=max(0, taken - info.slots),
+            evidence=info.evidence,
+        )
+
+    def sign(self, *, leaving: bool = False) -> SignedAdvert:
+        """A fresh advert, kept in our own book too. Time never stands still between two of them."""
+        self._issued = Milliseconds(max(self.clock(), self._issued + 1))
+        self.incarnation = self.incarnation or self._issued
+        lifetime = int(LIFETIMES * self.config.advert_seconds * 1000)
+        advert = Advert(
+            peer=self.key.peer_id,
+            addresses=tuple((self.config.announce or self.transport.addresses)[:16]),
+            incarnation=self.incarnation,
+            issued=self._issued,
+            expires=Milliseconds(self._issued + lifetime),
+            offers=() if leaving else (self.offer(),),
+        )
+        signed = sign_advert(advert, self.domain, self.key)
+        self.book.add(signed)
+        return signed
+
+    async def spread(self, *, leaving: bool = False) -> None:
+        """Gossip one advert; nobody listening is no error."""
+        frame = encode_frame(Adverts((self.sign(leaving=leaving),)))
+        try:
+            await self.transport.publish(ADVERT_TOPIC, frame[HEADER_BYTES:])
+        except Unreachable as error:
+            log.info("nobody heard the advert: %s", error)
+
+    async def speak(self) -> None:
+        """Repeat the advert until cancelled."""
+        while True:
+            await self.spread()
+            await trio.sleep(self.config.advert_seconds)
+
+    async def learn(self) -> None:
+        """Ask the bootstrap peers whom they know, until cancelled: gossip alone reaches only who is meshed."""
+        while True:
+            await discover(self.transport, self.book, self.bootstrap)
+            await trio.sleep(3 * self.config.advert_seconds)
+
+    async def provide(self) -> None:
+        """Keep the provider record of the model alive in the DHT."""
+        while True:
+            try:
+                await self.transport.provide(self.engine.info.model)
+                pause = PROVIDE_SECONDS if self.book.adverts() else self.config.advert_seconds
+            except Unreachable as error:
+                log.info("no provider record yet: %s", error)
+                pause = self.config.advert_seconds
+            await trio.sleep(pause)
+
+    async def listen(self) -> None:
+        """Keep what others gossip, if it holds."""
+        async with self.transport.subscribe(ADVERT_TOPIC) as messages:
+            async for peer, data in messages:
+                try:
+                    answer = INFO_ANSWER.decode(data)
+                    for signed in answer.adverts[:1] if isinstance(answer, Adverts) else ():
+                        self.book.add(signed)
+                except Invalid as error:
+                    log.debug("gossip of %s does not hold: %s", peer, error)
+
+    async def serve(self, stream: Stream) -> None:
+        """Answer `/tallynet/info/1`: the adverts we know, ours first."""
+        ask = await receive_frame(stream, INFO_ASK, seconds=ASK_SECONDS)
+        own = self.sign()
+        known = [known.signed for known in self.book.adverts(ask.model) if known.node != self.key.address]
+        mine = [own] if ask.model is None or own.advert.offer(ask.model) else []
+        await send_frame(stream, Adverts(tuple([*mine, *known][:MAX_ADVERTS])))

@@ -1,0 +1,102 @@
+"""(5) Anchoring: the log's head goes to the contract, by age or by count, before the promise runs out."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+from tallynet.ledger import Head, Ledger
+from tallynet.node.journal import Journal
+from tallynet.node.metrics import Metrics
+from tallynet.protocol.errors import ChainUnreachable, InvalidCheckpoint, Misconfigured, Refused
+from tallynet.protocol.keys import Key
+from tallynet.protocol.units import Milliseconds
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.2
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+
+
+@dataclass
+class Anchoring:
+    """Keeps the contract's head close behind the log's."""
+
+    key: Key
+    ledger: Ledger
+    journal: Journal
+    metrics: Metrics
+    clock: Callable[[], Milliseconds]
+    anchor_seconds: float
+    anchor_count: int
+    anchored: int = 0
+    """Size of the head that the contract knows, as far as we know."""
+    last_error: str = ""
+
+    async def check_start(self) -> Head:
+        """Refuse to run on a log that is older or other than what the contract has seen of it.
+
+        Raises `Misconfigured`: a restored backup would sign a second history and lose the stake.
+        """
+        head = await self.ledger.head(self.key.address)
+        if head.size > self.journal.size:
+            raise Misconfigured(
+                f"The contract knows {head.size} entries of this node's log, the log here has {self.journal.size}.",
+                remedy="Never start a node on an old backup: restore the newest log, or make a new node.",
+            )
+        if head.size and self.journal.tree.root(head.size) != head.root:
+            raise Misconfigured(
+                f"The contract's root of the first {head.size} entries is {head.root.hex()}, the log's here is "
+                f"{self.journal.tree.root(head.size).hex()}.",
+                remedy="This data folder is not this node's log: find the right one.",
+            )
+        self.anchored = head.size
+        self.metrics.anchored_size.set(head.size)
+        return head
+
+    async def run(self) -> None:
+        """Anchor until cancelled."""
+        oldest: float | None = None
+        while True:
+            await trio.sleep(POLL_SECONDS)
+            waiting = self.journal.size - self.anchored
+            if not waiting:
+                oldest = None
+                continue
+            oldest = trio.current_time() if oldest is None else oldest
+            if waiting >= self.anchor_count or trio.current_time() - oldest >= self.anchor_seconds:
+                await self.anchor_with_patience()
+                oldest = None
+
+    async def anchor_with_patience(self) -> None:
+        """Anchor the head, again and again until the chain takes it."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self.anchor()
+                self.last_error = ""
+                return
+            except (ChainUnreachable, Refused) as error:
+                self.metrics.anchor_failures.inc()
+                self.last_error = str(error)
+                log.warning("the anchor failed, next try in %g s: %s", pause, error)
+                await trio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def anchor(self) -> None:
+        """Post the present head once. Raises `ChainUnreachable` or `Refused`."""
+        head = await self.ledger.head(self.key.address)
+        size = self.journal.size
+        if head.size < size:
+            proof = self.journal.tree.consistency(head.size, size) if head.size else []
+            anchor = await self.ledger.anchor(self.key, size, self.journal.tree.root(size), proof)
+            self.metrics.anchor_gas.inc(anchor.gas)
+            log.info("anchored %d entries in block %d for %d gas", size, anchor.block, anchor.gas)
+        elif head.size > size:
+            raise InvalidCheckpoint(
+                f"the contract knows {head.size} entries of this log, {size} are here: another instance anchors"
+            )
+        self.anchored = size
+        self.metrics.anchored_size.set(size)

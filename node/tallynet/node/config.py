@@ -1,0 +1,144 @@
+"""How one node is set up: a TOML file, overridden by `TALLYNET_NODE_<FIELD>` variables, checked once.
+
+Paths in the file are relative to the file. The keystore's password comes from `TALLYNET_PASSWORD` alone.
+"""
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.job import MAX_TOKENS
+
+PREFIX = "TALLYNET_NODE_"
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """All settings of a node. Every field has its unit in its name or its text."""
+
+    keystore: Path
+    """The node's encrypted key."""
+    data: Path
+    """Folder of the log; one node at a time."""
+    network: Path
+    """Network file: chain, contract, bootstrap peers."""
+    model: str = "fake"
+    """`fake`, a directory of a Hugging Face model, or a hub id."""
+    model_name: str = ""
+    """What people call the model; by default its directory's name."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `mps`."""
+    dtype: str = "auto"
+    """`auto`, `float32`, `bfloat16` or `float16`."""
+    listen: tuple[str, ...] = ("/ip4/0.0.0.0/tcp/4001",)
+    """Multiaddrs to listen on; port 0 takes a free one."""
+    announce: tuple[str, ...] = ()
+    """Multiaddrs to advertise instead of those listened on, for a node behind a forwarded port."""
+    http: str = "127.0.0.1:8080"
+    """host:port of status, metrics and log; empty for none. It has no authentication: keep it on loopback or
+    behind a proxy unless it is meant to be public."""
+    queue: int = 64
+    """Jobs accepted beyond those running; more are deferred."""
+    max_tokens: int = 4096
+    """Longest answer."""
+    max_deadline_seconds: float = 3600.0
+    """How far ahead a job's deadline may lie."""
+    prompt_price_wei: int = 0
+    """Per prompt token."""
+    completion_price_wei: int = 0
+    """Per answered token."""
+    anchor_seconds: float = 300.0
+    """Oldest age of an entry that is not anchored."""
+    anchor_count: int = 1000
+    """Entries that are anchored at once without waiting for their age."""
+    promise_seconds: int = 3600
+    """How long after a job its receipt promises the anchor; well above `anchor_seconds`."""
+    advert_seconds: float = 10.0
+    """How often the offer is repeated; it expires after six times as long."""
+    keep_answers_seconds: int = 24 * 3600
+    """How long finished answers are kept for clients that lost their connection."""
+    abandon_seconds: float = 15.0
+    """How long a job runs on when nobody listens."""
+    drain_seconds: float = 20.0
+    """How long a stopping node lets its jobs finish."""
+    password: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        """Raises `Misconfigured` for the first setting that cannot be."""
+        for name, low, high in (
+            ("queue", 0, 100_000),
+            ("max_tokens", 1, MAX_TOKENS),
+            ("max_deadline_seconds", 1, 7 * 24 * 3600),
+            ("prompt_price_wei", 0, 2**53 - 1),
+            ("completion_price_wei", 0, 2**53 - 1),
+            ("anchor_seconds", 0.1, 30 * 24 * 3600),
+            ("anchor_count", 1, 1_000_000),
+            ("advert_seconds", 0.2, 120),
+            ("keep_answers_seconds", 0, 366 * 24 * 3600),
+            ("abandon_seconds", 0, 3600),
+            ("drain_seconds", 0, 3600),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise Misconfigured(f"{name} is {value}, not within {low} to {high}.")
+        if self.promise_seconds < 2 * self.anchor_seconds:
+            raise Misconfigured(
+                f"promise_seconds is {self.promise_seconds}, less than twice anchor_seconds ({self.anchor_seconds:g}).",
+                remedy="Promise later or anchor sooner: a promise that is missed costs the stake.",
+            )
+
+    @classmethod
+    def read(cls, path: Path, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the file and the environment; raises `Misconfigured`."""
+        try:
+            settings = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise Misconfigured(
+                f"The config file {path} cannot be read: {error.strerror}.",
+                remedy="Make one with `tallynet node init`, or name it with --config FILE.",
+            ) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise Misconfigured(f"The config file {path} is not valid TOML: {error}.") from error
+        return cls.build(settings, path.parent, environment)
+
+    @classmethod
+    def build(cls, settings: Mapping[str, Any], folder: Path, environment: Mapping[str, str]) -> Self:
+        """Check the settings' names and types; paths are taken relative to `folder`."""
+        fields = {f.name for f in dataclasses.fields(cls)} - {"password"}
+        unknown = sorted(set(settings) - fields)
+        if unknown:
+            raise Misconfigured(
+                f"Unknown setting {unknown[0]!r}.", remedy=f"The settings are: {', '.join(sorted(fields))}."
+            )
+        merged = {**settings, **_from_environment(fields, environment)}
+        for name in ("keystore", "data", "network"):
+            if name in merged:
+                merged[name] = str(folder / str(merged[name]))
+        try:
+            config = msgspec.convert(
+                {**merged, "password": environment.get("TALLYNET_PASSWORD", "")}, cls, strict=False
+            )
+        except msgspec.ValidationError as error:
+            raise Misconfigured(f"A setting is wrong: {error}.") from error
+        return config if "/" not in config.model or Path(config.model).is_absolute() else config._resolve(folder)
+
+    def _resolve(self, folder: Path) -> Self:
+        """A model path relative to the file, when there is one; otherwise it is a hub id."""
+        local = folder / self.model
+        return dataclasses.replace(self, model=str(local)) if local.is_dir() else self
+
+
+def _from_environment(fields: set[str], environment: Mapping[str, str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name in fields:
+        value = environment.get(PREFIX + name.upper())
+        if value is not None:
+            found[name] = tuple(value.split(",")) if name in ("listen", "announce") else value
+    return found

@@ -1,0 +1,126 @@
+"""Where jobs come in: each is attached to its run, replayed from the log, or admitted, exactly once."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from tallynet.network.frames import FROM_CLIENT, FROM_NODE
+from tallynet.node.admission import Admission
+from tallynet.node.generation import Worker
+from tallynet.node.metrics import Metrics
+from tallynet.node.run import Run
+from tallynet.protocol.advert import Offer
+from tallynet.protocol.errors import Busy, InvalidJob, Refused
+from tallynet.protocol.job import VerifiedJob
+from tallynet.protocol.leaf import Status
+from tallynet.protocol.receipt import sign_receipt
+from tallynet.protocol.units import JobId, short
+from tallynet.protocol.wire import HEADER_BYTES, Finished, Frame, Submit, decode_length
+
+log = logging.getLogger(__name__)
+
+DRAIN_RETRY_MS = 5000
+
+
+@dataclass
+class Desk:
+    """All runs of one node."""
+
+    admission: Admission
+    worker: Worker
+    metrics: Metrics
+    nursery: trio.Nursery
+    """Where runs live; it outlives every connection."""
+    offer: Callable[[], Offer]
+    runs: dict[JobId, Run] = field(default_factory=dict)
+    closed: bool = False
+
+    async def take(self, submit: Submit) -> Run:
+        """The run of a submitted job. Raises `InvalidJob`, `Busy` or `Refused` when there will be none."""
+        job = self.admission.identify(submit, self.worker.clock())
+        known = self.runs.get(job.id) or await self._replay(job)
+        if known is not None:
+            return known
+        if self.closed:
+            raise Busy("the node is stopping", retry_after_ms=DRAIN_RETRY_MS)
+        return await self._admit(submit, job)
+
+    async def _admit(self, submit: Submit, job: VerifiedJob) -> Run:
+        """Start the run. It is entered before anything is awaited, so that a second arrival attaches to it."""
+        run = self.runs[job.id] = Run(job)
+        try:
+            offer = self.offer()
+            admitted = await self.admission.admit(submit, job, offer, len(self.runs) - 1)
+        except (InvalidJob, Busy) as error:
+            del self.runs[job.id]
+            run.refuse(error)
+            raise
+        except BaseException:
+            del self.runs[job.id]
+            run.refuse(Busy("the job was not taken", retry_after_ms=1000))
+            raise
+        log.info("job %s: admitted, %d prompt tokens", short(job.id), len(admitted.prompt))
+
+        async def work() -> None:
+            try:
+                leaf = await self.worker.work(run, admitted, offer)
+            finally:
+                del self.runs[job.id]
+            if leaf is not None:
+                self.metrics.count(leaf)
+
+        self.nursery.start_soon(work)
+        return run
+
+    async def _replay(self, job: VerifiedJob) -> Run | None:
+        """The run of a job that is in the log already: the same answer, the same receipt."""
+        journal = self.worker.journal
+        entry = await journal.entry(job.id)
+        if entry is None:
+            return self.runs.get(job.id)
+        answer = await journal.answer(job.id)
+        if answer is None:
+            raise Refused(
+                "the job was done and its answer is no longer kept; ask the log for its receipt",
+                reason="answer no longer kept",
+            )
+        run = Run(job)
+        run.frames = _frames(answer)
+        signed = sign_receipt(entry.leaf, entry.index, entry.anchor_by, self.worker.domain, self.worker.key)
+        run.say(Finished(signed))
+        return run
+
+    async def leave(self, run: Run, seconds: float) -> None:
+        """A follower went away: stop the run when nobody has come back after `seconds`."""
+        if run.followers or run.done:
+            return
+        await trio.sleep(seconds)
+        if not run.followers:
+            run.stop(Status.CANCELLED)
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new; let the runs finish for `seconds`, then end them with a signed reason."""
+        self.closed = True
+        with trio.move_on_after(seconds):
+            await self._all_done()
+        for run in list(self.runs.values()):
+            run.stop(Status.SHUTDOWN)
+        await self._all_done()
+
+    async def _all_done(self) -> None:
+        while self.runs:
+            run = next(iter(self.runs.values()))
+            async for _ in run.follow():
+                pass
+            await trio.lowlevel.checkpoint()
+
+
+def _frames(answer: bytes) -> list[Frame]:
+    frames: list[Frame] = []
+    while answer:
+        end = HEADER_BYTES + decode_length(answer[:HEADER_BYTES])
+        frames.append(FROM_NODE.decode(answer[HEADER_BYTES:end]))
+        answer = answer[end:]
+    return frames

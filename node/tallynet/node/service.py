@@ -1,0 +1,184 @@
+"""The serving peer, from start to stop. `Node.run` is the whole story; the details are in the files it names."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from tallynet.engine import Engine
+from tallynet.ledger import Ledger
+from tallynet.network.address_book import AddressBook
+from tallynet.network.frames import FROM_CLIENT, EndOfStream, receive_frame, send_frame
+from tallynet.network.transport import PeerAddress, Stream, Transport
+from tallynet.node.admission import Admission
+from tallynet.node.advertising import Advertising
+from tallynet.node.anchoring import Anchoring
+from tallynet.node.config import NodeConfig
+from tallynet.node.desk import Desk
+from tallynet.node.generation import Worker
+from tallynet.node.journal import Journal, open_journal
+from tallynet.node.log_desk import LogDesk
+from tallynet.node.metrics import Metrics
+from tallynet.node.run import Run
+from tallynet.node.status import Status, serve_http
+from tallynet.protocol.errors import Deferred, Invalid, InvalidFrame, NodeUnreachable, Refused, Unreachable
+from tallynet.protocol.keys import Key
+from tallynet.protocol.leaf import Status as Ending
+from tallynet.protocol.units import Milliseconds, Seconds
+from tallynet.protocol.wire import INFO_PROTOCOL, JOB_PROTOCOL, LOG_PROTOCOL, Cancel, Submit, rejection
+
+log = logging.getLogger(__name__)
+
+SUBMIT_SECONDS = 20.0
+LAST_ANCHOR_SECONDS = 10.0
+FORGET_SECONDS = 600.0
+
+
+def wall_clock() -> Milliseconds:
+    return Milliseconds(int(time.time() * 1000))
+
+
+@dataclass(frozen=True)
+class Running:
+    """A node that is ready."""
+
+    peer: PeerAddress
+    http: str
+    """URL of status and log; empty for none."""
+    seconds: float
+    """From start to ready."""
+
+
+@dataclass
+class Node:
+    """One peer: an engine, a log, a voice on the network and a line to the chain."""
+
+    config: NodeConfig
+    key: Key
+    transport: Transport
+    ledger: Ledger
+    engine: Engine
+    bootstrap: tuple[PeerAddress, ...] = ()
+    clock: Callable[[], Milliseconds] = wall_clock
+    stopping: trio.Event = field(default_factory=trio.Event)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    async def run(self, *, task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `stop`; reports started when jobs can come. Cancelling it is like pulling the plug.
+
+        Raises `Misconfigured` when the log and the chain disagree, and whatever the engine raises at start.
+        """
+        began = trio.current_time()
+        with open_journal(self.config.data, self.key.address, self.ledger.domain) as journal:
+            async with self._engine_running(), self.transport.run(), trio.open_nursery() as services:
+                anchoring = self._anchoring(journal)
+                await anchoring.check_start()
+                async with trio.open_nursery() as runs:
+                    desk, advertising = self._open_desks(journal, runs)
+                    status = Status(self.config, self.key, self.engine, journal, anchoring, desk, self.clock)
+                    http = await services.start(serve_http, self.config.http, status, LogDesk(self.key, self.ledger.domain, journal))
+                    for service in (anchoring.run, advertising.speak, advertising.learn, advertising.provide,
+                                    advertising.listen, self._forget(journal)):  # fmt: skip
+                        services.start_soon(service)
+                    task_status.started(self._ready(http, began))
+                    await self.stopping.wait()
+                    await desk.drain(self.config.drain_seconds)
+                await self._say_goodbye(advertising, anchoring)
+                services.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """Begin a graceful stop. Idempotent."""
+        self.stopping.set()
+
+    @asynccontextmanager
+    async def _engine_running(self) -> AsyncIterator[None]:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(lambda task_status: self.engine.run(task_status=task_status))
+            yield
+            nursery.cancel_scope.cancel()
+
+    def _open_desks(self, journal: Journal, runs: trio.Nursery) -> tuple[Desk, Advertising]:
+        """Build the parts that talk to peers and begin to answer."""
+        domain = self.ledger.domain
+        desk: Desk
+        book = AddressBook(domain, self.clock)
+        advertising = Advertising(
+            self.config, self.key, domain, self.engine, self.transport, book, self.clock,
+            busy=lambda: len(desk.runs), bootstrap=self.bootstrap,
+        )  # fmt: skip
+        admission = Admission(self.config, domain, self.engine)
+        worker = Worker(self.config, self.key, domain, self.engine, journal, self.clock)
+        desk = Desk(admission, worker, self.metrics, runs, advertising.offer)
+        self.transport.serve(JOB_PROTOCOL, lambda stream: self.serve_job(stream, desk))
+        self.transport.serve(INFO_PROTOCOL, advertising.serve)
+        self.transport.serve(LOG_PROTOCOL, LogDesk(self.key, self.ledger.domain, journal).serve)
+        return desk, advertising
+
+    async def serve_job(self, stream: Stream, desk: Desk) -> None:
+        """(1) to (4) for one connection: read the job, take it, pass on everything that is said about it."""
+        try:
+            submit = await receive_frame(stream, FROM_CLIENT, seconds=SUBMIT_SECONDS)
+            if not isinstance(submit, Submit):
+                raise InvalidFrame(f"a job begins with submit, not with {type(submit).__name__}")
+            run = await desk.take(submit)
+        except (Invalid, Deferred, Refused) as error:
+            self.metrics.refuse(error)
+            log.info("refused %s: %s", stream.remote, error)
+            await send_frame(stream, rejection(error))
+            return
+        try:
+            await self._follow(stream, run)
+        finally:
+            if not run.done:
+                desk.nursery.start_soon(desk.leave, run, self.config.abandon_seconds)
+
+    async def _follow(self, stream: Stream, run: Run) -> None:
+        async with trio.open_nursery() as both:
+            both.start_soon(_heed_cancel, stream, run)
+            async for frame in run.follow():
+                await send_frame(stream, frame)
+            both.cancel_scope.cancel()
+
+    async def _say_goodbye(self, advertising: Advertising, anchoring: Anchoring) -> None:
+        """Tell the market that we leave, and anchor what is left if the chain answers soon."""
+        with trio.move_on_after(LAST_ANCHOR_SECONDS) as scope:
+            await advertising.spread(leaving=True)
+            try:
+                await anchoring.anchor()
+            except (Unreachable, Refused) as error:
+                log.warning("stopping with entries that are not anchored: %s", error)
+        if scope.cancelled_caught:
+            log.warning("stopping with entries that may not be anchored: the chain is slow")
+
+    def _anchoring(self, journal: Journal) -> Anchoring:
+        return Anchoring(
+            self.key, self.ledger, journal, self.metrics, self.clock,
+            self.config.anchor_seconds, self.config.anchor_count,
+        )  # fmt: skip
+
+    def _forget(self, journal: Journal) -> Callable[[], Awaitable[None]]:
+        async def forget() -> None:
+            while True:
+                await journal.forget_answers(Seconds(self.clock() // 1000))
+                await trio.sleep(FORGET_SECONDS)
+
+        return forget
+
+    def _ready(self, http: str, began: float) -> Running:
+        peer = PeerAddress(self.key.peer_id, self.config.announce or self.transport.addresses)
+        return Running(peer, http, trio.current_time() - began)
+
+
+async def _heed_cancel(stream: Stream, run: Run) -> None:
+    """Stop the run when its client says so. A lost line is not a cancel: the client may come back."""
+    try:
+        while True:
+            frame = await receive_frame(stream, FROM_CLIENT, seconds=24 * 3600)
+            if not isinstance(frame, Cancel):
+                raise InvalidFrame(f"only cancel may follow a submit, not {type(frame).__name__}")
+            run.stop(Ending.CANCELLED)
+    except (EndOfStream, NodeUnreachable):
+        return

@@ -1,0 +1,130 @@
+"""(4) A leaf: what a node's log keeps of one job, 352 bytes, no text. Source: spec chapter 4."""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Self
+
+from tallynet.protocol import merkle
+from tallynet.protocol.errors import InvalidReceipt
+from tallynet.protocol.units import Address, Digest, JobId, Milliseconds, ModelId, Signature, Wei
+
+VERSION = 1
+_FORM = struct.Struct(">BB32s20s32s32s32s32s32sII16sQQB32s65s")
+LEAF_BYTES = _FORM.size
+"""352."""
+MAX_TIME = 2**53
+"""Times are below this, in milliseconds since the epoch."""
+
+
+class Kind(IntEnum):
+    """What an entry of the log is about. Other numbers are reserved."""
+
+    JOB = 1
+
+
+class Status(IntEnum):
+    """How a job ended. 0-2 are the engine's own reasons, the others say why it was cut short."""
+
+    EOS = 0
+    """The model said that it is done."""
+    LENGTH = 1
+    """The token limit of the job or of the model was reached."""
+    STOP = 2
+    """A stop string appeared."""
+    CANCELLED = 3
+    """The client cancelled or went away."""
+    DEADLINE = 4
+    """The job's deadline passed."""
+    SHUTDOWN = 5
+    """The node was stopped by its operator."""
+    FAILED = 6
+    """The node could not finish: its engine failed."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the model came to its own end."""
+        return self <= Status.STOP
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One entry of the log, in the order of its bytes. All numbers are big-endian and unsigned."""
+
+    job: JobId
+    client: Address
+    model: ModelId
+    runtime: Digest
+    """SHA-256 of the engine's environment record."""
+    params: Digest
+    """EIP-712 struct hash of the job's sampling parameters."""
+    request: Digest
+    """Salted commitment of the request."""
+    output: Digest
+    """RFC 9162 root over the salted commitments of the answer's chunks."""
+    prompt_tokens: int
+    completion_tokens: int
+    price: Wei
+    """What the job costs, in wei; at most the job's ceiling."""
+    started: Milliseconds
+    """When the node began, by its own clock."""
+    ended: Milliseconds
+    """When it stopped; not before `started` (chapter 6 checks that: here it is only read)."""
+    status: Status
+    trace: Digest
+    """RFC 9162 root over the prompt's commitment and each chunk's evidence."""
+    client_signature: Signature
+    """The client's signature of the job, so that any reader sees that it was asked for."""
+    kind: Kind = Kind.JOB
+
+    def pack(self) -> bytes:
+        """The 352 bytes that go into the log."""
+        return _FORM.pack(
+            VERSION,
+            self.kind,
+            self.job,
+            self.client,
+            self.model,
+            self.runtime,
+            self.params,
+            self.request,
+            self.output,
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.price.to_bytes(16, "big"),
+            self.started,
+            self.ended,
+            self.status,
+            self.trace,
+            self.client_signature,
+        )
+
+    @property
+    def hash(self) -> Digest:
+        """The RFC 9162 leaf hash: SHA-256(0x00 ‖ leaf)."""
+        return merkle.leaf_hash(self.pack())
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        """Read a leaf; raises `InvalidReceipt` for anything that `pack` would not have written."""
+        # (1) it has the one length
+        if len(data) != LEAF_BYTES:
+            raise InvalidReceipt(f"the leaf has {len(data)} bytes, not {LEAF_BYTES}", check=1)
+        version, kind, *fields = _FORM.unpack(data)
+        status = fields[12]
+        # (2) its version, kind and status are known, and its times are in bounds
+        try:
+            if version != VERSION:
+                raise ValueError(f"version {version}")
+            if max(fields[10:12]) >= MAX_TIME:
+                raise ValueError(f"time {max(fields[10:12])}")
+            known_kind, known_status = Kind(kind), Status(status)
+        except ValueError as error:
+            raise InvalidReceipt(
+                f"the leaf is of version {version}, kind {kind}, status {status}, from {fields[10]} to "
+                f"{fields[11]} ms: not known here",
+                check=2,
+            ) from error
+        price = Wei(int.from_bytes(fields[9], "big"))
+        known = (*fields[:9], price, *fields[10:12], known_status, *fields[13:], known_kind)
+        return cls(*known)

@@ -1,0 +1,330 @@
+"""The append-only tree that every node keeps its runs in (RFC 9162 §2.1, SHA-256).
+
+A log of n leaves has one root. An inclusion proof shows that a leaf is under a root, a consistency proof that
+a smaller log is the beginning of a larger one. Both have at most `ceil(log2 n) + 1` hashes, and
+`contracts/ledger.vy` checks the same proofs by the same rules.
+
+    leaf hash   SHA256(0x00 ‖ leaf)         node hash   SHA256(0x01 ‖ left ‖ right)
+
+The prefixes keep a leaf from being passed off as a node. A `Frontier` is enough to append and to know the
+root; a `Tree` also makes proofs, for any size the log has ever had.
+
+Nothing here knows what a leaf means or who signed it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Self
+
+from tallynet.protocol.errors import InvalidProof
+from tallynet.protocol.units import Digest, short
+
+MAX_SIZE = 2**40
+"""A log has fewer leaves than this, so that an index fits the 40 bits of C2SP static-ct."""
+
+MAX_PATH = 63
+"""Hashes in a proof at most (C2SP tlog-witness); 41 is the longest that a log below `MAX_SIZE` can need."""
+
+EMPTY_ROOT = Digest(sha256(b"").digest())
+"""Root of a log without leaves."""
+
+Path = Sequence[Digest]
+"""The hashes of a proof in RFC 9162 order, from the leaves up."""
+
+
+def leaf_hash(data: bytes) -> Digest:
+    return Digest(sha256(b"\x00" + data).digest())
+
+
+def node_hash(left: Digest, right: Digest) -> Digest:
+    return Digest(sha256(b"\x01" + left + right).digest())
+
+
+def root(leaf_hashes: Sequence[Digest]) -> Digest:
+    """Root of the whole log, level by level; a node without a sibling moves up as it is."""
+    if not leaf_hashes:
+        return EMPTY_ROOT
+    level = list(leaf_hashes)
+    while len(level) > 1:
+        alone = level[-1:] if len(level) % 2 else []
+        pairs = zip(level[::2], level[1::2], strict=False)
+        level = [Digest(sha256(b"\x01" + left + right).digest()) for left, right in pairs] + alone
+    return level[0]
+
+
+def inclusion_path(leaf_hashes: Iterable[Digest], index: int) -> list[Digest]:
+    """PATH(m, D_n) of RFC 9162 §2.1.3.1. `ValueError` unless 0 ≤ index < the number of leaves."""
+    tree = Tree(leaf_hashes)
+    return tree.inclusion(index, tree.size)
+
+
+def consistency_path(leaf_hashes: Iterable[Digest], old_size: int) -> list[Digest]:
+    """PROOF(m, D_n) of RFC 9162 §2.1.4.1. `ValueError` unless 1 ≤ old_size ≤ the number of leaves."""
+    tree = Tree(leaf_hashes)
+    return tree.consistency(old_size, tree.size)
+
+
+def verify_inclusion(leaf: Digest, index: int, size: int, path: Path, root: Digest) -> None:
+    """Check that the leaf hash `leaf` is number `index` of the `size` under `root` (RFC 9162 §2.1.3.2).
+
+    Raises `InvalidProof`, whose `check` is the number below.
+    """
+    # (1) the tree has leaves, and fewer than 2**40
+    if not 0 < size < MAX_SIZE:
+        raise InvalidProof(f"tree size {size} is not in 1..2**40-1", check=1, evidence={"size": size})
+    # (2) the leaf is inside the tree
+    if not 0 <= index < size:
+        evidence = {"index": index, "size": size}
+        raise InvalidProof(f"leaf {index} is outside a tree of {size}", check=2, evidence=evidence)
+    # (3) there are at most 63 hashes, and each has 32 bytes
+    _check_widths(path, leaf, root, check=3)
+    # (4) the path has the one length that this leaf and size ask for
+    inner, border = _climb(index, size - 1)
+    _check_length(path, inner + border, check=4)
+    # (5) the leaf and the path lead to the root
+    computed = _fold_left(_fold(leaf, path[:inner], index), path[inner:])
+    _check_root("the path", computed, root, check=5, path=path)
+
+
+def verify_consistency(old_size: int, old_root: Digest, size: int, root: Digest, path: Path) -> None:
+    """Check that the log (old_size, old_root) is the beginning of (size, root) (RFC 9162 §2.1.4.2).
+
+    An empty old log is refused: it is the beginning of everything and so proves nothing. Equal sizes take an
+    empty path and equal roots. Raises `InvalidProof`, whose `check` is the number below.
+    """
+    # (1) neither log is empty, the older is not the larger, and both have fewer than 2**40 leaves
+    if not 0 < old_size <= size < MAX_SIZE:
+        evidence = {"old_size": old_size, "size": size}
+        raise InvalidProof(f"not 1 ≤ {old_size} ≤ {size} < 2**40 leaves", check=1, evidence=evidence)
+    # (2) there are at most 63 hashes, and each has 32 bytes
+    _check_widths(path, old_root, root, check=2)
+    # (3) the path has the one length that these sizes ask for
+    level = _trailing_zeros(old_size)
+    last = (old_size - 1) >> level  # the last whole subtree of the old log: here the climb begins
+    inner, border = _climb(last, (size - 1) >> level) if old_size < size else (0, 0)
+    named = last > 0 and old_size < size  # unless it is the whole old log, the path names it first
+    _check_length(path, named + inner + border, check=3)
+    start, siblings = (path[0], path[1:]) if named else (old_root, path)
+    # (4) the path leads to the old root
+    lefts = [sibling for bit, sibling in enumerate(siblings[:inner]) if last >> bit & 1]
+    computed = _fold_left(_fold_left(start, lefts), siblings[inner:])
+    _check_root("the path to the old head", computed, old_root, check=4, path=path)
+    # (5) the path leads to the new root
+    computed = _fold_left(_fold(start, siblings[:inner], last), siblings[inner:])
+    _check_root("the path to the new head", computed, root, check=5, path=path)
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """The roots of the whole subtrees a log is made of: all it takes to append, in at most 40 hashes."""
+
+    size: int
+    """Leaves so far, 0 ≤ size < 2**40."""
+    peaks: tuple[Digest, ...]
+    """One root for each 1 bit of `size`, the largest subtree first."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.size < MAX_SIZE or len(self.peaks) != self.size.bit_count():
+            raise ValueError(f"{len(self.peaks)} peaks do not make a tree of {self.size} leaves")
+
+    @classmethod
+    def empty(cls) -> Self:
+        return cls(0, ())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The inverse of `to_bytes`. Raises `InvalidProof` for any other bytes."""
+        size = int.from_bytes(data[:8], "big")
+        # (1) the size is whole and in bounds
+        if len(data) < 8 or size >= MAX_SIZE:
+            message = f"frontier of {len(data)} bytes, size {size}, not below 2**40"
+            raise InvalidProof(message, check=1, evidence={"bytes": data})
+        # (2) there is one 32-byte peak for each 1 bit of the size, and nothing else
+        if len(data) != 8 + 32 * size.bit_count():
+            message = f"frontier of size {size} has {len(data)} bytes, not {8 + 32 * size.bit_count()}"
+            raise InvalidProof(message, check=2, evidence={"bytes": data})
+        return cls(size, tuple(Digest(data[at : at + 32]) for at in range(8, len(data), 32)))
+
+    def to_bytes(self) -> bytes:
+        """`size` as 8 bytes, big-endian, then the peaks."""
+        return self.size.to_bytes(8, "big") + b"".join(self.peaks)
+
+    def append(self, leaf_hash: Digest) -> Self:
+        """The frontier of the log with one leaf more; this one stays as it is."""
+        return self.extend((leaf_hash,))
+
+    def extend(self, leaf_hashes: Iterable[Digest]) -> Self:
+        size, peaks = self.size, list(self.peaks)
+        for peak in leaf_hashes:
+            for _ in range(_trailing_zeros(size + 1)):
+                peak = node_hash(peaks.pop(), peak)
+            peaks.append(peak)
+            size += 1
+        return type(self)(size, tuple(peaks))
+
+    def root(self) -> Digest:
+        return _bag(self.peaks)
+
+
+class Tree:
+    """A growing log with every node in memory, 64 bytes a leaf; proofs for any past size in O(log n).
+
+    Sizes and indexes that the tree does not have raise `ValueError`.
+    """
+
+    def __init__(self, leaf_hashes: Iterable[Digest] = ()) -> None:
+        self._levels = [bytearray()]  # level k: the roots of all whole subtrees of 2**k leaves, 32 bytes each
+        self.extend(leaf_hashes)
+
+    @property
+    def size(self) -> int:
+        return len(self._levels[0]) // 32
+
+    def append(self, leaf_hash: Digest) -> int:
+        """Add one leaf and return its index."""
+        self.extend((leaf_hash,))
+        return self.size - 1
+
+    def extend(self, leaf_hashes: Iterable[Digest]) -> None:
+        """Add many leaves; all or none."""
+        added = b"".join(_checked(leaf) for leaf in leaf_hashes)
+        if self.size + len(added) // 32 >= MAX_SIZE:
+            raise ValueError("a log has fewer than 2**40 leaves")
+        self._levels[0] += added
+        self._hash_whole_subtrees()
+
+    def leaf(self, index: int) -> Digest:
+        """The leaf hash at `index`."""
+        self._check(index + 1, lowest=1)
+        return self._whole(0, index)
+
+    def frontier(self, size: int | None = None) -> Frontier:
+        """The frontier of the first `size` leaves (default: all)."""
+        size = self._check(self.size if size is None else size, lowest=0)
+        return Frontier(size, tuple(self._peaks(0, size)))
+
+    def root(self, size: int | None = None) -> Digest:
+        """Root of the first `size` leaves (default: all)."""
+        return self.frontier(size).root()
+
+    def inclusion(self, index: int, size: int | None = None) -> list[Digest]:
+        """Proof that leaf `index` is in the log of the first `size` leaves, 0 ≤ index < size."""
+        size = self._check(self.size if size is None else size, lowest=1)
+        if not 0 <= index < size:
+            raise ValueError(f"leaf {index} is outside a tree of {size}")
+        return self._siblings(index, 0, size)
+
+    def consistency(self, old_size: int, size: int | None = None) -> list[Digest]:
+        """Proof that the first `old_size` leaves begin the log of the first `size`, 1 ≤ old_size ≤ size."""
+        size = self._check(self.size if size is None else size, lowest=1)
+        if not 0 < old_size <= size:
+            raise ValueError(f"no consistency proof from size {old_size} to {size}")
+        if old_size == size:
+            return []
+        level = _trailing_zeros(old_size)
+        last = (old_size - 1) >> level  # the last whole subtree of the old log
+        start = [self._whole(level, last)] if last else []
+        return start + self._siblings(last, level, size)
+
+    def _hash_whole_subtrees(self) -> None:
+        for level, nodes in enumerate(self._levels):
+            if len(nodes) < 64:
+                return
+            if level + 1 == len(self._levels):
+                self._levels.append(bytearray())
+            above = self._levels[level + 1]
+            for at in range(2 * len(above), len(nodes) - 63, 64):
+                above += sha256(b"\x01" + nodes[at : at + 64]).digest()
+
+    def _siblings(self, node: int, level: int, size: int) -> list[Digest]:
+        """The siblings met while climbing from `node` of `level` to the root of the first `size` leaves."""
+        path = []
+        last = (size - 1) >> level
+        while last:
+            if node & 1:
+                path.append(self._whole(level, node - 1))
+            elif node < last:
+                path.append(self._subtree(level, node + 1, size))
+            node, last, level = node >> 1, last >> 1, level + 1
+        return path
+
+    def _subtree(self, level: int, node: int, size: int) -> Digest:
+        """A subtree's root as it was when the log had `size` leaves: whole, or cut at the right edge."""
+        if (node + 1) << level <= size:
+            return self._whole(level, node)
+        return _bag(list(self._peaks(node << level, size)))
+
+    def _peaks(self, begin: int, end: int) -> Iterable[Digest]:
+        """Roots of the whole subtrees that leaves `begin` to `end` are made of; `begin` is aligned."""
+        for level in reversed(range((end - begin).bit_length())):
+            if (end - begin) >> level & 1:
+                yield self._whole(level, begin >> level)
+                begin += 1 << level
+
+    def _whole(self, level: int, node: int) -> Digest:
+        return Digest(bytes(self._levels[level][32 * node : 32 * node + 32]))
+
+    def _check(self, size: int, *, lowest: int) -> int:
+        if not lowest <= size <= self.size:
+            raise ValueError(f"no size {size} in a tree of {self.size} leaves")
+        return size
+
+
+def _climb(node: int, last: int) -> tuple[int, int]:
+    """Siblings below and above the point where the climb from `node` meets the right edge, from `last`."""
+    inner = (node ^ last).bit_length()
+    return inner, (node >> inner).bit_count()
+
+
+def _fold(start: Digest, siblings: Path, turns: int) -> Digest:
+    """Climb: bit k of `turns` says whether sibling k is on the left."""
+    computed: bytes = start
+    for sibling in siblings:
+        computed = sha256(b"\x01" + (sibling + computed if turns & 1 else computed + sibling)).digest()
+        turns >>= 1
+    return Digest(computed)
+
+
+def _fold_left(start: Digest, siblings: Path) -> Digest:
+    """Climb along the right edge: every sibling is on the left."""
+    for sibling in siblings:
+        start = node_hash(sibling, start)
+    return start
+
+
+def _bag(peaks: Sequence[Digest]) -> Digest:
+    """Root of the tree whose whole subtrees, largest first, have these roots."""
+    return _fold_left(peaks[-1], peaks[-2::-1]) if peaks else EMPTY_ROOT
+
+
+def _trailing_zeros(number: int) -> int:
+    return (number & -number).bit_length() - 1
+
+
+def _checked(leaf_hash: Digest) -> Digest:
+    if len(leaf_hash) != 32:
+        raise ValueError(f"a leaf hash has 32 bytes, not {len(leaf_hash)}")
+    return leaf_hash
+
+
+def _check_widths(path: Path, *others: Digest, check: int) -> None:
+    if len(path) > MAX_PATH:
+        evidence = {"found": len(path), "most": MAX_PATH}
+        raise InvalidProof(f"the path has {len(path)} hashes, over {MAX_PATH}", check=check, evidence=evidence)
+    for found in (*others, *path):
+        if len(found) != 32:
+            raise InvalidProof(f"a hash of {len(found)} bytes, not 32", check=check, evidence={"hash": found})
+
+
+def _check_length(path: Path, expected: int, *, check: int) -> None:
+    if len(path) != expected:
+        evidence = {"found": len(path), "expected": expected}
+        raise InvalidProof(f"the path has {len(path)} hashes, not {expected}", check=check, evidence=evidence)
+
+
+def _check_root(what: str, computed: Digest, expected: Digest, *, check: int, path: Path) -> None:
+    if computed != expected:
+        message = f"{what} leads to {short(computed)}, not {short(expected)}"
+        evidence = {"computed": computed, "expected": expected, "path": tuple(path)}
+        raise InvalidProof(message, check=check, evidence=evidence)

@@ -1,0 +1,62 @@
+"""What a client wants to say to a model: a dialogue or a plain text. It travels beside the job, never in it."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tallynet.protocol.errors import InvalidJob
+from tallynet.protocol.units import printable
+
+MAX_REQUEST_BYTES = 256 * 1024
+"""Largest encoded request."""
+
+MAX_MESSAGES = 256
+
+
+class Message(Struct, frozen=True, forbid_unknown_fields=True):
+    """One turn of a dialogue."""
+
+    role: Annotated[str, Meta(pattern=r"\A(system|user|assistant)\Z")]
+    content: Annotated[str, Meta(max_length=MAX_REQUEST_BYTES)]
+
+
+class Request(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Exactly one of `messages` and `text` is present."""
+
+    messages: Annotated[tuple[Message, ...], Meta(max_length=MAX_MESSAGES)] = ()
+    text: Annotated[str, Meta(max_length=MAX_REQUEST_BYTES)] = ""
+
+
+_DECODER = msgspec.msgpack.Decoder(Request)
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def encode_request(request: Request) -> bytes:
+    """The bytes that are committed to and sent: msgpack, fields in the order above, absent ones left out.
+
+    Raises `InvalidJob` for text that is no Unicode (a lone surrogate, as JSON can smuggle in).
+    """
+    try:
+        return _ENCODER.encode(request)
+    except UnicodeEncodeError as error:
+        raise InvalidJob(f"the request is not valid text: {error}", check=2) from error
+
+
+def decode_request(data: bytes) -> Request:
+    """Read and check a request; raises `InvalidJob`. Only the one encoding that we would write is accepted."""
+    # (1) it is not too large
+    if len(data) > MAX_REQUEST_BYTES:
+        raise InvalidJob(f"the request has {len(data)} bytes, more than {MAX_REQUEST_BYTES}", check=1)
+    # (2) it is a request, in valid UTF-8
+    try:
+        request = _DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidJob(f"the request cannot be read: {printable(str(error))}", check=2) from error
+    # (3) it holds messages or a text, not both and not neither
+    if bool(request.messages) == bool(request.text):
+        raise InvalidJob("the request must hold either messages or a text", check=3)
+    # (4) it is written in the canonical way
+    if encode_request(request) != data:
+        raise InvalidJob("the request is not in its canonical encoding", check=4)
+    return request

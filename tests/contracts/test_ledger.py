@@ -1,0 +1,495 @@
+"""The rules of `contracts/ledger.vy`, one claim at a time: start valid, break one thing."""
+
+import pytest
+from eth_abi.abi import decode, encode
+
+from tallynet.ledger import events
+from tallynet.ledger.rules import consent, consent_digest
+from tallynet.protocol.eip712 import Domain, keccak
+from tallynet.protocol.keys import Key
+from tallynet.protocol.units import ZERO_DIGEST, Address, Digest
+from tests.contracts.machine import CHAIN_ID, ETHER, START, UNBONDING, Machine, Reverted, named, text, tree, word
+
+ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+TREE = tree(40)
+MULTIADDR = "/ip4/192.0.2.1/tcp/4001/p2p/16Uiu2HAm"
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def registered(machine: Machine) -> Machine:
+    machine.register(multiaddr=MULTIADDR)
+    return machine
+
+
+@pytest.fixture
+def anchored(registered: Machine) -> Machine:
+    registered.anchor(11, TREE.root(11), [])
+    return registered
+
+
+def refuses(reason: str) -> pytest.RaisesExc[Reverted]:
+    return pytest.RaisesExc(Reverted, check=lambda error: str(error) == reason)
+
+
+# Construction
+
+
+def test_the_constants_are_those_of_the_constructor() -> None:
+    machine = Machine(minimum_stake=5, unbonding=60)
+
+    assert machine.call(machine.operator, "MINIMUM_STAKE()") == (5,)
+    assert machine.call(machine.operator, "UNBONDING_SECONDS()") == (60,)
+    assert machine.call(machine.operator, "DEPLOYED_AT()") == (7,)
+
+
+@pytest.mark.parametrize("stake", [0, 2**128])
+def test_a_minimum_stake_out_of_bounds_is_refused(stake: int) -> None:
+    with refuses("ledger: minimum stake is out of bounds"):
+        Machine(minimum_stake=stake)
+
+
+def test_an_unbonding_time_out_of_bounds_is_refused() -> None:
+    with refuses("ledger: unbonding is out of bounds"):
+        Machine(unbonding=2**32)
+
+
+def test_the_domain_is_the_one_signatures_are_made_for(machine: Machine) -> None:
+    described = machine.call(machine.operator, "eip712Domain()")
+
+    assert described == (b"\x0f", "Tallynet", "1", CHAIN_ID, machine.contract.lower(), bytes(32), ())
+
+
+def test_coins_sent_without_a_call_are_returned(machine: Machine) -> None:
+    with pytest.raises(RuntimeError, match="Revert"):
+        machine.evm.message_call(text(machine.operator.address), machine.contract, b"", ETHER)
+
+
+# Registration
+
+
+def test_registering_stores_operator_and_stake(registered: Machine) -> None:
+    operator = text(registered.operator.address)
+
+    assert registered.entry() == (operator, ETHER, 0, 0, bytes(32), 0)
+    assert registered.evm.get_balance(registered.contract) == ETHER
+
+
+def test_registering_tells_where_the_node_is(machine: Machine) -> None:
+    machine.register(multiaddr=MULTIADDR, value=2 * ETHER)
+    ((kind, indexed, data),) = machine.events()
+
+    assert kind == events.REGISTERED
+    assert indexed == [word(machine.node.address), word(machine.operator.address)]
+    assert decode(["uint256", "string"], data) == (2 * ETHER, MULTIADDR)
+
+
+def test_a_repeat_adds_stake_and_keeps_the_head(anchored: Machine) -> None:
+    anchored.register(value=3)
+
+    assert anchored.entry()[:4] == (text(anchored.operator.address), ETHER + 3, 0, 11)
+    assert anchored.head() == (11, TREE.root(11), START)
+
+
+def test_a_repeat_needs_no_more_stake(registered: Machine) -> None:
+    registered.register(value=0, multiaddr="/dns4/new/tcp/1/p2p/16Uiu2HAm")
+    ((_, _, data),) = registered.events()
+
+    assert decode(["uint256", "string"], data) == (ETHER, "/dns4/new/tcp/1/p2p/16Uiu2HAm")
+
+
+def test_too_little_stake_is_refused(machine: Machine) -> None:
+    with refuses("ledger: stake is below the minimum"):
+        machine.register(value=ETHER - 1)
+
+
+def test_stake_that_does_not_fit_is_refused(registered: Machine) -> None:
+    registered.evm.set_balance(text(registered.operator.address), 2**130)
+    with refuses("ledger: stake is too large"):
+        registered.register(value=2**128 - ETHER)
+
+
+def test_another_operator_cannot_take_a_node_over(registered: Machine) -> None:
+    rival = named("rival")
+    registered.fund(rival)
+    with refuses("ledger: node belongs to another operator"):
+        registered.register(operator=rival)
+
+
+def test_a_node_that_did_not_consent_is_not_registered(machine: Machine) -> None:
+    with refuses("ledger: node did not consent"):
+        machine.register(consented=consent(machine.domain, machine.operator.address, named("rival")))
+
+
+def test_consent_for_another_operator_is_refused(machine: Machine) -> None:
+    with refuses("ledger: node did not consent"):
+        machine.register(consented=consent(machine.domain, named("rival").address, machine.node))
+
+
+@pytest.mark.parametrize("chain_id", [CHAIN_ID + 1, 0])
+def test_consent_for_another_chain_is_refused(machine: Machine, chain_id: int) -> None:
+    elsewhere = Domain(chain_id, machine.domain.contract)
+    with refuses("ledger: node did not consent"):
+        machine.register(consented=consent(elsewhere, machine.operator.address, machine.node))
+
+
+def test_consent_for_another_contract_is_refused(machine: Machine) -> None:
+    elsewhere = Domain(CHAIN_ID, named("contract").address)
+    with refuses("ledger: node did not consent"):
+        machine.register(consented=consent(elsewhere, machine.operator.address, machine.node))
+
+
+def test_a_high_s_signature_is_refused(machine: Machine) -> None:
+    valid = consent(machine.domain, machine.operator.address, machine.node)
+    high = (ORDER - int.from_bytes(valid[32:64], "big")).to_bytes(32, "big")
+    with refuses("ledger: signature has a high s"):
+        machine.register(consented=valid[:32] + high + bytes([55 - valid[64]]))
+
+
+@pytest.mark.parametrize("v", [0, 1, 26, 29, 255])
+def test_a_wrong_v_is_refused(machine: Machine, v: int) -> None:
+    valid = consent(machine.domain, machine.operator.address, machine.node)
+    with refuses("ledger: signature has a wrong v"):
+        machine.register(consented=valid[:64] + bytes([v]))
+
+
+@pytest.mark.parametrize("length", [0, 64])
+def test_a_short_signature_is_refused(machine: Machine, length: int) -> None:
+    valid = consent(machine.domain, machine.operator.address, machine.node)
+    with refuses("ledger: signature is not 65 bytes"):
+        machine.register(consented=valid[:length])
+
+
+def test_a_signature_of_nobody_does_not_register_the_zero_address(machine: Machine) -> None:
+    nobody = "0x" + bytes(20).hex()
+    broken = bytes(32) + bytes(31) + b"\x01" + b"\x1b"
+    with refuses("ledger: node did not consent"):
+        machine.call(machine.operator, "register(address,string,bytes)", nobody, "", broken, value=ETHER)
+
+
+def test_every_flipped_bit_of_a_consent_is_refused(machine: Machine) -> None:
+    valid = int.from_bytes(consent(machine.domain, machine.operator.address, machine.node), "big")
+    for bit in range(65 * 8):
+        with pytest.raises(Reverted, match=r"ledger: (signature has|node did not consent)"):
+            machine.register(consented=(valid ^ 1 << bit).to_bytes(65, "big"))
+
+
+def test_the_consent_is_the_digest_that_the_contract_makes(machine: Machine) -> None:
+    digest = consent_digest(machine.domain, machine.operator.address, machine.node.address)
+
+    machine.register(consented=machine.node.sign(digest))
+
+
+# Anchors
+
+
+def test_the_first_anchor_sets_the_head(registered: Machine) -> None:
+    registered.anchor(11, TREE.root(11), [])
+    ((kind, indexed, data),) = registered.events()
+
+    assert (kind, indexed) == (events.ANCHORED, [word(registered.node.address)])
+    assert decode(["uint64", "bytes32"], data) == (11, TREE.root(11))
+    assert registered.head() == (11, TREE.root(11), START)
+
+
+def test_a_consistent_anchor_moves_the_head(anchored: Machine) -> None:
+    anchored.set_time(START + 60)
+    anchored.anchor(40, TREE.root(40), TREE.consistency(11, 40))
+
+    assert anchored.head() == (40, TREE.root(40), START + 60)
+    assert anchored.entry() == (text(anchored.operator.address), ETHER, 0, 40, TREE.root(40), START + 60)
+
+
+def test_a_stranger_cannot_anchor(machine: Machine) -> None:
+    with refuses("ledger: node is not registered"):
+        machine.anchor(1, TREE.root(1), [])
+
+
+@pytest.mark.parametrize("size", [0, 1, 10, 11])
+def test_a_log_that_does_not_grow_is_refused(anchored: Machine, size: int) -> None:
+    with refuses("ledger: size does not grow"):
+        anchored.anchor(size, TREE.root(size), [])
+
+
+def test_a_first_anchor_of_nothing_is_refused(registered: Machine) -> None:
+    with refuses("ledger: size does not grow"):
+        registered.anchor(0, TREE.root(0), [])
+
+
+@pytest.mark.parametrize("size", [2**40, 2**64 - 1])
+def test_a_log_that_is_too_large_is_refused(registered: Machine, size: int) -> None:
+    with refuses("ledger: size is too large"):
+        registered.anchor(size, TREE.root(11), [])
+
+
+def test_a_first_anchor_with_a_proof_is_refused(registered: Machine) -> None:
+    with refuses("ledger: first anchor takes no proof"):
+        registered.anchor(11, TREE.root(11), TREE.consistency(4, 11))
+
+
+def test_an_anchor_without_its_proof_is_refused(anchored: Machine) -> None:
+    with refuses("ledger: proof has the wrong length"):
+        anchored.anchor(40, TREE.root(40), [])
+
+
+def test_a_rewritten_past_is_refused(anchored: Machine) -> None:
+    forked = tree(40, b"another past")
+    with refuses("ledger: proof does not lead to the old root"):
+        anchored.anchor(40, forked.root(), forked.consistency(11))
+
+
+def test_a_root_that_the_proof_does_not_lead_to_is_refused(anchored: Machine) -> None:
+    with refuses("ledger: proof does not lead to the new root"):
+        anchored.anchor(40, TREE.root(39), TREE.consistency(11, 40))
+
+
+def test_a_refused_anchor_leaves_the_head(anchored: Machine) -> None:
+    with pytest.raises(Reverted):
+        anchored.anchor(40, TREE.root(39), TREE.consistency(11, 40))
+
+    assert anchored.head() == (11, TREE.root(11), START)
+
+
+# Records
+
+
+def test_a_record_is_an_event_and_nothing_else(registered: Machine) -> None:
+    before = registered.entry()
+    job, request, output = (Digest(bytes([number]) * 32) for number in (1, 2, 3))
+    registered.call(registered.node, "record(bytes32,bytes32,bytes32)", job, request, output)
+    ((kind, indexed, data),) = registered.events()
+
+    assert (kind, indexed) == (events.RECORDED, [word(registered.node.address), job])
+    assert data == request + output
+    assert registered.entry() == before
+
+
+def test_a_stranger_cannot_record(machine: Machine) -> None:
+    with refuses("ledger: node is not registered"):
+        machine.call(machine.node, "record(bytes32,bytes32,bytes32)", *[bytes(32)] * 3)
+
+
+# Leaves
+
+
+def test_a_logged_leaf_is_found(anchored: Machine) -> None:
+    assert all(anchored.verify(TREE.leaf(index), index, TREE.inclusion(index, 11)) for index in range(11))
+
+
+def test_another_leaf_index_or_path_is_not_found(anchored: Machine) -> None:
+    path = TREE.inclusion(3, 11)
+
+    assert not anchored.verify(TREE.leaf(4), 3, path)
+    assert not anchored.verify(TREE.leaf(3), 2, path)
+    assert not anchored.verify(TREE.leaf(3), 3, path[:-1])
+    assert not anchored.verify(TREE.leaf(3), 3, [*path, ZERO_DIGEST])
+    assert not anchored.verify(TREE.leaf(3), 11, path)
+    assert not anchored.verify(TREE.leaf(3), 2**64 - 1, path)
+    assert not anchored.verify(TREE.leaf(3), 3, TREE.inclusion(3, 12))
+
+
+def test_an_empty_log_has_no_leaf(registered: Machine) -> None:
+    assert not registered.verify(ZERO_DIGEST, 0, [])
+
+
+# Exit
+
+
+def test_notice_starts_the_unbonding_time(registered: Machine) -> None:
+    registered.begin_exit()
+    ((kind, indexed, data),) = registered.events()
+
+    assert (kind, indexed) == (events.EXIT_BEGUN, [word(registered.node.address)])
+    assert int.from_bytes(data, "big") == START + UNBONDING
+    assert registered.entry()[:3] == (text(registered.operator.address), ETHER, START + UNBONDING)
+
+
+def test_the_stake_returns_to_the_operator_when_time_is_up(registered: Machine) -> None:
+    registered.begin_exit()
+    registered.set_time(START + UNBONDING)
+    before = registered.balance(registered.operator)
+    registered.withdraw()
+    ((kind, indexed, data),) = registered.events()
+
+    assert registered.balance(registered.operator) == before + ETHER
+    assert (kind, indexed) == (events.WITHDRAWN, [word(registered.node.address), word(registered.operator.address)])
+    assert int.from_bytes(data, "big") == ETHER
+    assert registered.entry() == ("0x" + bytes(20).hex(), 0, 0, 0, bytes(32), 0)
+
+
+def test_a_second_before_time_is_up_the_stake_is_bound(registered: Machine) -> None:
+    registered.begin_exit()
+    registered.set_time(START + UNBONDING - 1)
+    with refuses("ledger: stake is still bound"):
+        registered.withdraw()
+
+
+def test_the_stake_cannot_be_withdrawn_without_notice(registered: Machine) -> None:
+    with refuses("ledger: node is not exiting"):
+        registered.withdraw()
+
+
+def test_the_stake_cannot_be_withdrawn_twice(registered: Machine) -> None:
+    registered.begin_exit()
+    registered.set_time(START + UNBONDING)
+    registered.withdraw()
+    with refuses("ledger: caller is not the operator"):
+        registered.withdraw()
+
+
+@pytest.mark.parametrize("stranger", ["rival", "node"])
+def test_only_the_operator_can_give_notice_and_withdraw(registered: Machine, stranger: str) -> None:
+    with refuses("ledger: caller is not the operator"):
+        registered.begin_exit(named(stranger))
+    registered.begin_exit()
+    registered.set_time(START + UNBONDING)
+    with refuses("ledger: caller is not the operator"):
+        registered.withdraw(named(stranger))
+
+
+def test_notice_is_given_once(registered: Machine) -> None:
+    registered.begin_exit()
+    registered.set_time(START + 10)
+    with refuses("ledger: node is exiting"):
+        registered.begin_exit()
+
+
+def test_a_receiver_that_calls_back_finds_nothing_to_take(machine: Machine) -> None:
+    thief = machine.evm.deploy(text(machine.operator.address), compiled_thief())
+    ledger, node = machine.contract, text(machine.node.address)
+    consented = consent(machine.domain, Address(bytes.fromhex(thief[2:])), machine.node)
+    machine.evm.set_balance(thief, ETHER)
+    machine.evm.set_balance(ledger, 10 * ETHER)  # the stakes of others
+
+    act(machine, thief, "enter(address,address,bytes)", ledger, node, consented)
+    machine.set_time(START + UNBONDING)
+    act(machine, thief, "leave()")
+
+    assert machine.evm.get_balance(thief) == ETHER
+    assert machine.evm.get_balance(ledger) == 10 * ETHER
+
+
+THIEF = """
+ledger: address
+node: address
+
+@external
+def enter(ledger: address, node: address, consented: Bytes[65]):
+    self.ledger = ledger
+    self.node = node
+    call: Bytes[512] = abi_encode(node, "", consented, method_id=method_id("register(address,string,bytes)"))
+    raw_call(ledger, call, value=10**18)
+    raw_call(ledger, abi_encode(node, method_id=method_id("begin_exit(address)")))
+
+@external
+def leave():
+    raw_call(self.ledger, abi_encode(self.node, method_id=method_id("withdraw(address)")))
+
+@external
+@payable
+def __default__():
+    done: bool = raw_call(
+        self.ledger, abi_encode(self.node, method_id=method_id("withdraw(address)")), revert_on_failure=False
+    )
+    assert not done, "the stake was paid twice"
+"""
+
+
+def compiled_thief() -> bytes:
+    from vyper import compile_code  # type: ignore[import-untyped]
+
+    return bytes.fromhex(compile_code(THIEF, output_formats=["bytecode"])["bytecode"][2:])
+
+
+def act(machine: Machine, contract: str, signature: str, *arguments: object) -> None:
+    types = signature[:-1].partition("(")[2]
+    data = keccak(signature.encode())[:4] + encode(types.split(",") if types else [], arguments)
+    machine.evm.message_call(text(machine.operator.address), contract, data)
+
+
+def test_an_exiting_node_can_still_anchor(anchored: Machine) -> None:
+    anchored.begin_exit()
+    anchored.anchor(12, TREE.root(12), TREE.consistency(11, 12))
+
+    assert anchored.entry()[2:4] == (START + UNBONDING, 12)
+
+
+def test_an_exiting_node_cannot_be_registered_again(registered: Machine) -> None:
+    registered.begin_exit()
+    with refuses("ledger: node is exiting"):
+        registered.register()
+
+
+def test_a_node_that_left_cannot_anchor_but_its_head_stays(anchored: Machine) -> None:
+    leave(anchored)
+    with refuses("ledger: node is not registered"):
+        anchored.anchor(12, TREE.root(12), TREE.consistency(11, 12))
+
+    assert anchored.head() == (11, TREE.root(11), START)
+
+
+def test_a_node_that_returns_goes_on_from_its_old_head(anchored: Machine) -> None:
+    leave(anchored)
+    rival = named("rival")
+    anchored.fund(rival)
+    anchored.register(operator=rival)
+    with refuses("ledger: proof has the wrong length"):
+        anchored.anchor(12, TREE.root(12), [])
+    anchored.anchor(12, TREE.root(12), TREE.consistency(11, 12))
+
+    assert anchored.entry()[:4] == (text(rival.address), ETHER, 0, 12)
+
+
+def leave(machine: Machine) -> None:
+    machine.begin_exit()
+    machine.set_time(START + UNBONDING)
+    machine.withdraw()
+
+
+# Many nodes
+
+
+def test_nodes_are_told_in_the_order_they_are_asked_for(registered: Machine) -> None:
+    asked = [named("stranger").address, registered.node.address]
+    (found,) = registered.call(registered.operator, "nodes(address[])", [text(node) for node in asked])
+
+    assert isinstance(found, tuple)
+    assert found[1] == registered.entry()
+    assert found[0][:2] == ("0x" + bytes(20).hex(), 0)
+
+
+def test_nodes_do_not_share_state(anchored: Machine) -> None:
+    first = anchored.entry()
+    anchored.node = named("second node")
+    anchored.register(value=5 * ETHER)
+    anchored.anchor(2, TREE.root(2), [])
+
+    assert anchored.entry()[1:4] == (5 * ETHER, 0, 2)
+    anchored.node = named("node")
+    assert anchored.entry() == first
+
+
+def test_the_registration_type_is_what_wallets_hash() -> None:
+    """Against eth-account's general EIP-712 encoder."""
+    from eth_account import Account
+    from eth_account.messages import encode_typed_data
+
+    operator, node = named("operator"), named("node")
+    domain = Domain(CHAIN_ID, named("contract").address)
+    message = encode_typed_data(
+        {
+            "name": "Tallynet",
+            "version": "1",
+            "chainId": CHAIN_ID,
+            "verifyingContract": text(domain.contract),
+        },
+        {"Registration": [{"name": "operator", "type": "address"}, {"name": "node", "type": "address"}]},
+        {"operator": text(operator.address), "node": text(node.address)},
+    )
+    signed = Account.sign_message(message, node.secret)
+
+    assert bytes(signed.signature) == consent(domain, operator.address, Key(node.secret))

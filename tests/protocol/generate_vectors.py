@@ -1,0 +1,56 @@
+"""Makes `protocol/vectors/*.json` again: `python -m tests.protocol.generate_vectors`.
+
+Everything comes from fixed names by SHA-256, so the files change only when the protocol does. A test compares
+the committed files with what this makes, and another runs them against the package through their JSON alone.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.protocol import vectors_of_frames as of_frames
+from tests.protocol import vectors_of_sampling as of_sampling
+from tests.protocol import vectors_of_statements as of_statements
+from tests.protocol import vectors_of_trees as of_trees
+from tests.protocol import vectors_of_words as of_words
+
+FOLDER = Path(__file__).parents[2] / "protocol" / "vectors"
+
+FILES: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
+    "keys.json": ("1-job.md", of_words.keys),
+    "signatures.json": ("1-job.md", of_words.signatures),
+    "eip712.json": ("1-job.md", of_statements.eip712_cases),
+    "commitments.json": ("1-job.md", of_words.commitments),
+    "requests.json": ("1-job.md", of_words.requests),
+    "manifests.json": ("1-job.md", of_words.manifests),
+    "adverts.json": ("2-admission.md", of_statements.adverts),
+    "frames.json": ("2-admission.md", of_frames.frames),
+    "sampling.json": ("3-generation.md", of_sampling.sampling_cases),
+    "chunks.json": ("3-generation.md", of_statements.chunks),
+    "leaves.json": ("4-receipt.md", of_statements.leaves),
+    "receipts.json": ("4-receipt.md", of_statements.receipts),
+    "merkle.json": ("5-anchor.md", of_trees.merkle_cases),
+}
+"""Each file with the chapter that it belongs to."""
+
+
+def render(name: str) -> str:
+    """The text of one file."""
+    chapter, make = FILES[name]
+    document = {"spec": f"protocol/spec/{chapter}", "format": f"protocol/vectors/README.md#{anchor(name)}", **make()}
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def anchor(name: str) -> str:
+    return name.replace(".", "")
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        (FOLDER / name).write_text(render(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Requests: one encoding, one meaning, in valid text; chapter 1, checks (1) to (4) of a request."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.protocol.examples import valid_request
+
+from tallynet.protocol.errors import InvalidJob
+from tallynet.protocol.request import (
+    MAX_MESSAGES,
+    MAX_REQUEST_BYTES,
+    Message,
+    Request,
+    decode_request,
+    encode_request,
+)
+
+ENCODED = encode_request(valid_request())
+pack = msgspec.msgpack.encode
+
+messages = st.builds(Message, role=st.sampled_from(["system", "user", "assistant"]), content=st.text(max_size=50))
+requests = st.one_of(
+    st.builds(Request, messages=st.lists(messages, min_size=1, max_size=5).map(tuple)),
+    st.builds(Request, text=st.text(min_size=1, max_size=50)),
+)
+
+
+def refused(number: int, data: bytes) -> InvalidJob:
+    with pytest.raises(InvalidJob) as refusal:
+        decode_request(data)
+    assert refusal.value.check == number
+    return refusal.value
+
+
+@given(request=requests)
+def test_a_request_is_read_as_it_was_written(request: Request) -> None:
+    assert decode_request(encode_request(request)) == request
+
+
+def test_1_a_request_that_is_too_large() -> None:
+    largest = encode_request(Request(text="x" * (MAX_REQUEST_BYTES - 11)))
+    assert len(largest) == MAX_REQUEST_BYTES
+    decode_request(largest)
+
+    refused(1, encode_request(Request(text="x" * (MAX_REQUEST_BYTES - 10))))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xc1",
+        ENCODED[:-1],
+        ENCODED + b"\0",
+        pack([]),
+        pack("text"),
+        pack({"text": 7}),
+        pack({"text": None}),
+        pack({"messages": [{"role": "user"}]}),
+        pack({"messages": [{"role": "user", "content": "x", "name": "me"}]}),
+        pack({"messages": [{"role": "tool", "content": "x"}]}),
+        pack({"messages": [{"role": "user\n", "content": "x"}]}),
+        pack({"messages": [{"role": "", "content": "x"}]}),
+        pack({"messages": [{"role": "user", "content": "x"}] * (MAX_MESSAGES + 1)}),
+        pack({"text": "x", "temperature": 1}),
+        b"\x81\xa4text" + b"\xa2\xff\xfe",
+        b"\x81\xa4text" + b"\xa3\xed\xa0\x80",
+        b"\x81\xa4text" + b"\x91" * 100_000,
+        b"\x81\xa1x" + b"\x91" * 100_000,
+        b"\x81\xa8messages\xdd\xff\xff\xff\xff",
+        b"\xdf\xff\xff\xff\xff",
+    ],
+)
+def test_2_bytes_that_are_no_request(data: bytes) -> None:
+    refused(2, data)
+
+
+@pytest.mark.parametrize("request_", [Request(), Request(messages=valid_request().messages, text="x")])
+def test_3_both_messages_and_text_or_neither(request_: Request) -> None:
+    refused(3, encode_request(request_))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pack({"text": "x", "messages": []}),
+        b"\x82\xa4text\xa1x\xa4text\xa1x",
+        b"\x81\xa4text\xd9\x01x",
+        b"\xde\x00\x01\xa4text\xa1x",
+        pack({"messages": [{"content": "x", "role": "user"}]}),
+    ],
+    ids=["empty field", "field twice", "long string form", "long map form", "other order"],
+)
+def test_4_a_request_written_in_another_way(data: bytes) -> None:
+    """Else one request would have two commitments."""
+    refused(4, data)
+
+
+@given(data=st.binary(max_size=80))
+def test_random_bytes_are_refused_with_a_number(data: bytes) -> None:
+    try:
+        assert encode_request(decode_request(data)) == data
+    except InvalidJob as refusal:
+        assert refusal.check in (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("request_", [Request(text="\ud800"), Request(messages=(Message("user", "a\udfff"),))])
+def test_a_lone_surrogate_is_refused_before_it_is_sent(request_: Request) -> None:
+    with pytest.raises(InvalidJob) as refusal:
+        encode_request(request_)
+    assert refusal.value.check == 2
+
+
+def test_a_refusal_repeats_no_control_characters_and_no_flood() -> None:
+    refusal = refused(2, pack({"\x1b[2J" + "x" * 10_000: 1}))
+
+    assert "\x1b" not in refusal.message
+    assert len(refusal.message) < 300

@@ -1,0 +1,210 @@
+"""The chapters of `protocol/spec` against the code: tables, type strings, numbered checks, constants."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.protocol.examples import valid_leaf
+from tests.protocol.generate_vectors import FILES
+from tests.protocol.spec_words import fields, lists, tables
+
+from tallynet.protocol import advert, checkpoint, chunk, eip712, job, leaf, manifest, receipt, request, wire
+from tallynet.protocol.leaf import LEAF_BYTES, Leaf, Status
+
+ROOT = Path(__file__).parents[2]
+SPEC = ROOT / "protocol" / "spec"
+CHAPTERS = sorted(SPEC.glob("[1-6]-*.md"))
+TEXT = "\n".join(chapter.read_text() for chapter in CHAPTERS)
+CHECK = re.compile(r"# \((\d+)\)(?: … \(\d+\))? ((?!and \(|…).+)$", re.MULTILINE)
+
+TABLES = dict(tables(TEXT, "(?:Message `[a-z-]+`, f|F)ields of"))
+LISTS = list(lists(TEXT))
+CONSTANTS = list(tables(TEXT, "Constants of"))
+
+
+def named(path: str) -> Any:
+    """`tallynet.protocol.job.Job` or `tallynet.protocol.bundle_checks.NAMES`."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def source(path: str) -> str:
+    """A file's text, or that of one function or class of it after `::`."""
+    file, _, name = path.partition("::")
+    text = (ROOT / file).read_text()
+    if not name:
+        return text
+    (node,) = (part for part in ast.parse(text).body if getattr(part, "name", "") == name)
+    return "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno])
+
+
+def test_there_is_one_chapter_for_each_step() -> None:
+    assert [chapter.name for chapter in CHAPTERS] == [
+        "1-job.md", "2-admission.md", "3-generation.md", "4-receipt.md", "5-anchor.md", "6-audit.md"
+    ]  # fmt: skip
+    assert {chapter for chapter, _ in FILES.values()} < {chapter.name for chapter in CHAPTERS}
+
+
+def test_every_table_and_list_is_read() -> None:
+    """A caption that is written in another way would leave what is under it unchecked."""
+    assert len(LISTS) == len(re.findall("^Checks in", TEXT, re.MULTILINE))
+    assert len(CONSTANTS) == len(re.findall("^Constants of", TEXT, re.MULTILINE))
+    assert len(TABLES) == len(re.findall("[fF]ields of `", TEXT))
+
+
+# Fields
+
+
+def structs() -> set[str]:
+    """Every struct of the protocol that travels and has fields."""
+    found = set()
+    for module in (job, request, manifest, advert, chunk, receipt, checkpoint, wire):
+        for name, kind in vars(module).items():
+            ours = isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
+            if ours and kind.__struct_fields__ and not name.startswith("Verified"):
+                found.add(f"{kind.__module__}.{kind.__name__}")
+    return found
+
+
+def test_every_statement_and_message_has_its_table() -> None:
+    assert set(TABLES) == structs()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_lists_the_fields_with_their_types_and_bounds(name: str) -> None:
+    assert [(row[0], row[1]) for row in TABLES[name]] == fields(named(name))
+    assert all(len(row) == 3 and row[2] for row in TABLES[name])
+
+
+def test_the_tag_of_every_message_stands_by_its_table() -> None:
+    for name in TABLES:
+        if name.startswith("tallynet.protocol.wire."):
+            assert f"Message `{named(name).__struct_config__.tag}`, fields of `{name}`:" in TEXT
+    for message in (wire.Cancel, wire.AskCheckpoint):
+        assert f"Message `{message.__struct_config__.tag}`, without fields:" in TEXT
+
+
+# Type strings
+
+
+def test_the_type_strings_are_those_of_the_code() -> None:
+    written = set(re.findall(r"^[A-Z]\w+\([a-z][^)]*\)$", TEXT, re.MULTILINE))
+    modules = (job, advert, chunk, receipt, checkpoint)
+    known = {kind.decode() for module in modules for name, kind in vars(module).items() if name.endswith("_TYPE")}
+    domain = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+
+    assert written == known | {domain, "Registration(address operator,address node)"}
+    assert "`name` = `Tallynet`, `version` = `1`" in TEXT
+    assert (eip712.NAME, eip712.VERSION) == ("Tallynet", "1")
+
+
+def test_the_contract_hashes_the_same_registration() -> None:
+    assert '"Registration(address operator,address node)"' in (ROOT / "contracts" / "ledger.vy").read_text()
+
+
+# Checks
+
+
+@pytest.mark.parametrize(("path", "written"), LISTS, ids=[path for path, _ in LISTS])
+def test_the_checks_are_those_of_the_code_in_number_and_words(path: str, written: list[tuple[int, str]]) -> None:
+    coded = [(int(number), words) for number, words in CHECK.findall(source(path))]
+
+    assert coded, f"{path} has no numbered check"
+    assert set(written) == set(coded)
+    assert [number for number, _ in written] == sorted(number for number, _ in written)
+
+
+def test_a_bundle_s_checks_are_named_as_in_the_code() -> None:
+    ((name, rows),) = tables(TEXT, "Checks of")
+
+    assert {int(number): words for number, words in rows} == named(name)
+
+
+@pytest.mark.parametrize("code", sorted(set(re.findall(r"`(invalid-[a-z]+|busy|misconfigured)`", TEXT))))
+def test_every_code_of_an_error_is_known(code: str) -> None:
+    errors = importlib.import_module("tallynet.protocol.errors")
+
+    assert code in {getattr(kind, "code", None) for kind in vars(errors).values()}
+
+
+# The leaf
+
+
+def test_the_layout_of_a_leaf_is_that_of_the_bytes() -> None:
+    ((_, rows),) = tables(TEXT, "(?:.* )?Layout of")
+    packed, place = valid_leaf().pack(), 0
+    values: dict[str, Any] = {"version": leaf.VERSION} | {name: getattr(valid_leaf(), name) for name in Leaf.__slots__}
+    for offset, length, field, _ in rows:
+        assert int(offset) == place, field
+        place += int(length)
+        value = values[field] if isinstance(values[field], bytes) else values[field].to_bytes(int(length), "big")
+        assert packed[int(offset) : place] == value, field
+
+    assert place == LEAF_BYTES
+    assert {row[2] for row in rows} == set(values)
+
+
+def test_the_statuses_are_those_of_the_code() -> None:
+    ((_, rows),) = tables(TEXT, "Statuses of")
+
+    assert {int(number): name for number, name, _ in rows} == {int(status): status.name for status in Status}
+
+
+# Constants
+
+
+@pytest.mark.parametrize(("module", "rows"), CONSTANTS, ids=[module for module, _ in CONSTANTS])
+def test_constants_are_those_of_the_code(module: str, rows: list[list[str]]) -> None:
+    for name, value, _ in rows:
+        found = getattr(importlib.import_module(module), name)
+        power = re.fullmatch(r"2\*\*(\d+)", value)
+        assert str(2 ** int(power[1]) if power else value) == str(found), name
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["tallynet.protocol.commitment", "tallynet.protocol.manifest", "tallynet.engine.engine", "tallynet.engine.philox"],
+)
+def test_the_tags_of_all_hashes_stand_in_a_chapter(module: str) -> None:
+    source_of = importlib.import_module(module)
+    for name, value in vars(source_of).items():
+        if isinstance(value, bytes) and value.startswith(b"tallynet/"):
+            assert value.decode().replace("\0", "\\0") in TEXT, name
+
+
+def test_the_constants_of_the_generator_stand_in_the_chapter() -> None:
+    philox = importlib.import_module("tallynet.engine.philox")
+
+    for constant in (philox.MULTIPLIER_0, philox.MULTIPLIER_1, philox.WEYL_0, philox.WEYL_1):
+        assert f"0x{constant:08X}" in TEXT
+
+
+# The table of contents
+
+
+def test_the_readme_names_chapters_modules_and_tests_that_exist() -> None:
+    readme = (ROOT / "protocol" / "README.md").read_text()
+    links = re.findall(r"\]\(([^)#]+)\)", readme)
+
+    for chapter in [*CHAPTERS, SPEC / "threats.md"]:
+        assert f"spec/{chapter.name}" in links
+    for decision in (ROOT / "protocol" / "decisions").glob("*.md"):
+        assert f"decisions/{decision.name}" in links
+    for link in links:
+        assert (ROOT / "protocol" / link).exists(), link
+
+
+def test_every_decision_has_its_four_parts() -> None:
+    decisions = sorted((ROOT / "protocol" / "decisions").glob("*.md"))
+
+    for number, decision in enumerate(decisions, 1):
+        text = decision.read_text()
+        assert decision.name.startswith(f"{number:04}-")
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [
+            "Context", "Decision", "Consequences", "Alternatives refused"
+        ]  # fmt: skip
+        assert "\n\nWe " in text

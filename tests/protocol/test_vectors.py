@@ -1,0 +1,377 @@
+"""The vectors, run as a program in another language would: from their JSON alone."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from eth_account.messages import _hash_eip191_message, encode_typed_data
+from tests.protocol.generate_vectors import FILES, FOLDER, anchor, render
+from tests.protocol.json_form import camel, read, write
+
+from tallynet.protocol import commitment, merkle
+from tallynet.protocol.advert import Advert, SignedAdvert, verify_advert
+from tallynet.protocol.checkpoint import Checkpoint
+from tallynet.protocol.chunk import Chunk, SignedChunk, Transcript, accept_chunk
+from tallynet.protocol.eip712 import Domain
+from tallynet.protocol.errors import Invalid, InvalidSignature, Misconfigured
+from tallynet.protocol.job import Job, Sampling
+from tallynet.protocol.keys import Key, address_of, address_of_peer, check_signed_by, peer_id_of, recover
+from tallynet.protocol.leaf import Leaf
+from tallynet.protocol.manifest import Manifest, ManifestFile
+from tallynet.protocol.receipt import Receipt, SignedReceipt, verify_receipt
+from tallynet.protocol.request import Request, decode_request, encode_request
+from tallynet.protocol.units import Digest
+from tallynet.protocol.wire import (
+    HEADER_BYTES,
+    Codec,
+    FromClient,
+    FromNode,
+    InfoAnswer,
+    InfoAsk,
+    LogAnswer,
+    LogAsk,
+    decode_length,
+)
+
+VECTORS: dict[str, Any] = {path.name: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+
+
+def cases(name: str, group: str) -> pytest.MarkDecorator:
+    """One test for each case of a group, called by its reason where it has one."""
+    found = VECTORS[name][group]
+    return pytest.mark.parametrize("case", found, ids=[case.get("reason", str(at)) for at, case in enumerate(found)])
+
+
+def hexed(value: str) -> Any:
+    assert value.startswith("0x")
+    return bytes.fromhex(value[2:])
+
+
+def hexes(values: list[str]) -> Any:
+    return tuple(hexed(value) for value in values)
+
+
+def domain(case: Any) -> Domain:
+    return Domain(int(case["chain_id"]), hexed(case["contract"]))
+
+
+@contextmanager
+def refuses(case: Any) -> Iterator[None]:
+    """The block must raise the error and the check that the case names."""
+    with pytest.raises(Invalid) as refusal:
+        yield
+    assert (refusal.value.code, refusal.value.check) == (case["error"], case["check"])
+
+
+# The files
+
+
+def test_the_committed_files_are_those_that_the_generator_makes() -> None:
+    assert set(VECTORS) == set(FILES)
+    for name in FILES:
+        assert (FOLDER / name).read_text() == render(name), f"run python -m tests.protocol.generate_vectors: {name}"
+
+
+def test_every_file_is_described_and_names_a_chapter() -> None:
+    readme = (FOLDER / "README.md").read_text()
+    for name, document in VECTORS.items():
+        assert f"## {name}" in readme
+        assert document["format"].endswith(f"#{anchor(name)}")
+        assert (Path(__file__).parents[2] / document["spec"]).is_file()
+
+
+# Words
+
+
+@cases("keys.json", "valid")
+def test_a_key_has_its_names(case: Any) -> None:
+    key, public = Key(hexed(case["secret"])), hexed(case["public"])
+
+    assert key.public == public
+    assert key.address == address_of(public) == address_of_peer(case["peer_id"]) == hexed(case["address"])
+    assert key.peer_id == peer_id_of(public) == case["peer_id"]
+
+
+@cases("keys.json", "invalid_secrets")
+def test_a_secret_is_refused(case: Any) -> None:
+    with pytest.raises(Misconfigured):
+        Key(hexed(case["secret"]))
+
+
+@cases("keys.json", "invalid_peer_ids")
+def test_a_peer_id_is_refused(case: Any) -> None:
+    with pytest.raises(InvalidSignature):
+        address_of_peer(case["peer_id"])
+
+
+@cases("signatures.json", "valid")
+def test_a_signature_is_made_and_recovered(case: Any) -> None:
+    digest, signature = hexed(case["digest"]), hexed(case["signature"])
+
+    assert Key(hexed(case["secret"])).sign(digest) == signature
+    assert recover(digest, signature) == hexed(case["signer"])
+
+
+@cases("signatures.json", "invalid")
+def test_a_signature_is_refused(case: Any) -> None:
+    with refuses(case):
+        check_signed_by(hexed(case["digest"]), hexed(case["signature"]), hexed(case["expected"]))
+
+
+@cases("eip712.json", "valid")
+def test_a_statement_is_signed_as_typed_data(case: Any) -> None:
+    data, kinds = case["typed_data"], {kind.__name__: kind for kind in (Job, Chunk, Receipt, Advert, Checkpoint)}
+    where = Domain(int(data["domain"]["chainId"]), hexed(data["domain"]["verifyingContract"]))
+    statement = read(kinds[data["primaryType"]], data["message"], camel)
+    digest = statement.id(where) if isinstance(statement, Job) else statement.digest(where)
+
+    assert where.separator == hexed(case["domain_separator"])
+    assert digest == hexed(case["digest"]) == _hash_eip191_message(encode_typed_data(full_message=data))
+    assert Key(hexed(case["secret"])).sign(Digest(digest)) == hexed(case["signature"])
+
+
+def test_a_commitment_is_as_given() -> None:
+    file = VECTORS["commitments.json"]
+    for case in file["salts"]:
+        assert commitment.salt(hexed(case["secret"]), hexed(case["label"])) == hexed(case["salt"])
+    for case in file["requests"]:
+        made = commitment.commit_request(hexed(case["salt"]), hexed(case["request"]))
+        assert made == hexed(case["commitment"])
+    for case in file["prompts"]:
+        assert commitment.commit_prompt(hexed(case["salt"]), case["tokens"]) == hexed(case["commitment"])
+    for case in file["chunks"]:
+        made = commitment.commit_chunk(hexed(case["salt"]), case["tokens"], case["text"])
+        assert made == hexed(case["commitment"])
+    for case in file["evidence"]:
+        made = commitment.hash_evidence(case["index"], case["logprobs"], hexed(case["evidence"]))
+        assert made == hexed(case["hash"])
+    for case in file["seeds"]:
+        assert commitment.seed(hexed(case["job"])) == hexed(case["seed"])
+
+
+@cases("requests.json", "valid")
+def test_a_request_has_one_encoding(case: Any) -> None:
+    empty = {"messages": [], "text": ""}
+    request = read(Request, empty | case["request"])
+
+    assert encode_request(request) == hexed(case["encoded"])
+    assert decode_request(hexed(case["encoded"])) == request
+
+
+@cases("requests.json", "invalid")
+def test_a_request_is_refused(case: Any) -> None:
+    with refuses(case):
+        decode_request(hexed(case["encoded"]))
+
+
+@cases("manifests.json", "valid")
+def test_a_manifest_has_its_name(case: Any) -> None:
+    assert read(Manifest, case).model_id == hexed(case["model_id"])
+
+
+@cases("manifests.json", "invalid")
+def test_a_manifest_is_refused(case: Any) -> None:
+    with refuses(case):
+        Manifest(tuple(read(ManifestFile, file) for file in case["files"]))
+
+
+# Statements
+
+
+@cases("adverts.json", "valid")
+def test_an_advert_is_believed(case: Any) -> None:
+    signed = read(SignedAdvert, case["signed"])
+
+    assert verify_advert(signed, domain(VECTORS["adverts.json"]["domain"]), case["now"]).node == hexed(case["node"])
+
+
+@cases("adverts.json", "invalid")
+def test_an_advert_is_refused(case: Any) -> None:
+    with refuses(case):
+        verify_advert(read(SignedAdvert, case["signed"]), domain(VECTORS["adverts.json"]["domain"]), case["now"])
+
+
+CHUNKS = VECTORS["chunks.json"]
+
+
+def transcript() -> Transcript:
+    return Transcript(hexed(CHUNKS["job"]), hexed(CHUNKS["secret"]), hexed(CHUNKS["prompt_commitment"]))
+
+
+def accept(told: Transcript, case: Any) -> None:
+    signed = read(SignedChunk, case["signed"])
+    accept_chunk(told, signed, domain(CHUNKS["domain"]), hexed(CHUNKS["node"]), CHUNKS["max_tokens"])
+
+
+def test_a_stream_is_accepted_chunk_by_chunk() -> None:
+    prompt = commitment.commit_prompt(commitment.prompt_salt(hexed(CHUNKS["secret"])), CHUNKS["prompt"])
+    assert prompt == hexed(CHUNKS["prompt_commitment"])
+    ours, theirs = transcript(), transcript()
+    for case in CHUNKS["valid"]:
+        statement = ours.extend(read(SignedChunk, case["signed"]).body)
+        accept(theirs, case)
+
+        assert write(statement) == case["statement"]
+        assert statement.digest(domain(CHUNKS["domain"])) == hexed(case["digest"])
+        assert theirs.trace_root == hexed(case["trace_root"])
+
+
+@cases("chunks.json", "invalid_second")
+def test_a_second_chunk_is_refused(case: Any) -> None:
+    told = transcript()
+    accept(told, CHUNKS["valid"][0])
+    with refuses(case):
+        accept(told, case)
+
+
+@cases("leaves.json", "valid")
+def test_a_leaf_is_read_and_hashed(case: Any) -> None:
+    leaf = Leaf.unpack(hexed(case["packed"]))
+
+    assert leaf.pack() == hexed(case["packed"])
+    assert leaf.hash == hexed(case["hash"])
+    assert {name: write(getattr(leaf, name)) for name in case["fields"]} == case["fields"]
+    assert set(case["fields"]) == set(Leaf.__slots__)
+
+
+@cases("leaves.json", "invalid")
+def test_a_leaf_is_refused(case: Any) -> None:
+    with refuses(case):
+        Leaf.unpack(hexed(case["packed"]))
+
+
+@cases("receipts.json", "valid")
+def test_a_receipt_is_accepted(case: Any) -> None:
+    file, signed = VECTORS["receipts.json"], read(SignedReceipt, case["signed"])
+
+    verify_receipt(signed, domain(file["domain"]), hexed(file["node"]))
+    assert signed.receipt.digest(domain(file["domain"])) == hexed(case["digest"])
+
+
+@cases("receipts.json", "invalid")
+def test_a_receipt_is_refused(case: Any) -> None:
+    file = VECTORS["receipts.json"]
+    with refuses(case):
+        verify_receipt(read(SignedReceipt, case["signed"]), domain(file["domain"]), hexed(file["node"]))
+
+
+# Trees
+
+
+def check_inclusion(case: Any) -> None:
+    leaf, path, root = hexed(case["leaf_hash"]), hexes(case["path"]), hexed(case["root"])
+    merkle.verify_inclusion(leaf, case["index"], case["size"], path, root)
+
+
+def check_consistency(case: Any) -> None:
+    old_root, root, path = hexed(case["old_root"]), hexed(case["root"]), hexes(case["path"])
+    merkle.verify_consistency(case["old_size"], old_root, case["size"], root, path)
+
+
+def test_a_tree_has_its_roots() -> None:
+    file = VECTORS["merkle.json"]
+    leaves = [merkle.leaf_hash(number.to_bytes(4, "big")) for number in range(1000)]
+
+    assert leaves[:8] == list(hexes(file["leaf_hashes"]))
+    for case in file["roots"]:
+        assert merkle.root(leaves[: case["size"]]) == hexed(case["root"])
+
+
+def test_every_proof_holds() -> None:
+    for case in VECTORS["merkle.json"]["inclusion"]:
+        check_inclusion(case)
+    for case in VECTORS["merkle.json"]["consistency"]:
+        check_consistency(case)
+
+
+@cases("merkle.json", "invalid_inclusion")
+def test_an_inclusion_proof_is_refused(case: Any) -> None:
+    with refuses(case):
+        check_inclusion(case)
+
+
+@cases("merkle.json", "invalid_consistency")
+def test_a_consistency_proof_is_refused(case: Any) -> None:
+    with refuses(case):
+        check_consistency(case)
+
+
+# Frames
+
+SENDERS: dict[str, Any] = {
+    "/tallynet/job/1 client": FromClient,
+    "/tallynet/job/1 node": FromNode,
+    "/tallynet/info/1 client": InfoAsk,
+    "/tallynet/info/1 node": InfoAnswer,
+    "/tallynet/log/1 client": LogAsk,
+    "/tallynet/log/1 node": LogAnswer,
+}
+
+
+def receive(case: Any) -> Any:
+    frame = hexed(case["frame"])
+    assert decode_length(frame[:HEADER_BYTES]) == len(frame) - HEADER_BYTES
+    codec: Codec[Any] = Codec(SENDERS[case["sender"]])
+    return codec.decode(frame[HEADER_BYTES:])
+
+
+@cases("frames.json", "valid")
+def test_a_frame_has_its_fields(case: Any) -> None:
+    message = receive(case)
+
+    assert {"t": message.__struct_config__.tag, **write(message)} == case["fields"]
+    assert hexed(case["frame"])[HEADER_BYTES:] == msgspec.msgpack.encode(message)
+
+
+@cases("frames.json", "invalid")
+def test_a_frame_is_refused(case: Any) -> None:
+    with refuses(case):
+        receive(case)
+
+
+@cases("frames.json", "invalid_lengths")
+def test_a_length_is_refused(case: Any) -> None:
+    with refuses(case):
+        decode_length(hexed(case["header"]))
+
+
+def test_every_message_of_every_sender_has_a_vector() -> None:
+    shown = {case["fields"]["t"] for case in VECTORS["frames.json"]["valid"]}
+    known = {kind.__struct_config__.tag for union in SENDERS.values() for kind in get_args(union) or (union,)}
+
+    assert shown == known
+
+
+# Sampling
+
+SAMPLING = VECTORS["sampling.json"]
+
+
+def test_random_words_and_noise_are_as_given() -> None:
+    from tallynet.engine.philox import gumbel, noise_key, philox, uniform
+
+    for case in SAMPLING["philox"]:
+        assert philox(tuple(case["counter"]), tuple(case["key"])) == tuple(case["words"])
+    key = noise_key(hexed(SAMPLING["noise"]["seed"]))
+    assert list(key) == SAMPLING["noise"]["key"]
+    for case in SAMPLING["noise"]["values"]:
+        word0, word1, *_ = philox((case["token"], case["position"], key[2], key[3]), key[:2])
+        assert uniform(word0, word1) == case["uniform"]
+        assert gumbel(key, case["token"], case["position"]) == pytest.approx(case["gumbel"], rel=1e-11, abs=1e-11)
+
+
+@pytest.mark.parametrize("case", SAMPLING["choices"]["cases"])
+def test_the_sampler_chooses_the_tokens_given(case: Any) -> None:
+    torch = pytest.importorskip("torch")
+    from tallynet.engine.philox import noise_key
+    from tallynet.engine.sampler import Draw, sample
+
+    logits, key = torch.tensor(SAMPLING["choices"]["logits"]), noise_key(hexed(SAMPLING["choices"]["seed"]))
+    sampling = read(Sampling, case["sampling"])
+
+    chosen = [sample(logits, Draw(sampling, key, position)).token for position in range(len(case["tokens"]))]
+    assert chosen == case["tokens"]
