@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.audit.examples import bundle
 
 from tallynet.audit.bundle_file import read_file, replace_file
 from tallynet.protocol.bundle import MAX_BUNDLE_BYTES, read_bundle, write_bundle
 from tallynet.protocol.errors import InvalidBundle, Misconfigured
+from tests.audit.examples import bundle
 
 OLD = write_bundle(replace(bundle(), inclusion=None))
 

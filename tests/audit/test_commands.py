@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
-from tests.audit.examples import CHUNKS, DOMAIN, NODE, STRANGER, ExampleNode, bundle
 from typer.testing import CliRunner
 
 from tallynet.audit.anchoring import reference
@@ -20,6 +19,7 @@ from tallynet.protocol.bundle import Bundle, attach_anchor, read_bundle, write_b
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.units import Wei, prefixed
 from tallynet.protocol.wire import LOG_PROTOCOL
+from tests.audit.examples import CHUNKS, DOMAIN, NODE, STRANGER, ExampleNode, bundle
 
 RUNNER = CliRunner(env={"COLUMNS": "80", "NO_COLOR": "1"})
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from tests.audit.examples import DOMAIN, MODEL, NODE, OPERATOR, STRANGER
 
 from tallynet.audit.connection import find_peer
 from tallynet.console.network_file import NetworkFile, NodeHint
@@ -18,6 +17,7 @@ from tallynet.protocol.advert import Advert, Offer, sign_advert
 from tallynet.protocol.errors import NodeUnreachable
 from tallynet.protocol.units import Milliseconds, Wei, prefixed
 from tallynet.protocol.wire import INFO_PROTOCOL, Adverts
+from tests.audit.examples import DOMAIN, MODEL, NODE, OPERATOR, STRANGER
 
 WHERE = f"/ip4/192.0.2.1/tcp/4001/p2p/{NODE.peer_id}"
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.audit.examples import bundle
 
 from tallynet.audit.verify import Verdict, verify_offline
 from tallynet.protocol.bundle import write_bundle
+from tests.audit.examples import bundle
 
 TEXT = write_bundle(bundle()).encode()
 

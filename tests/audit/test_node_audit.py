@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.audit.examples import DOMAIN, NODE, STRANGER, ExampleNode, ForgetfulLedger
 
 from tallynet.audit.node_audit import NodeAudit, NodeVerdict, audit_node
 from tallynet.ledger.memory import MemoryLedger
@@ -17,6 +16,7 @@ from tallynet.protocol.leaf import LEAF_BYTES, Leaf
 from tallynet.protocol.merkle import Tree, leaf_hash
 from tallynet.protocol.units import Address, Digest, Milliseconds, PeerId, Wei
 from tallynet.protocol.wire import LOG_PROTOCOL, MAX_ENTRIES
+from tests.audit.examples import DOMAIN, NODE, STRANGER, ExampleNode, ForgetfulLedger
 
 
 async def audit(

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from tests.audit.examples import bundle
 from typer.testing import CliRunner
 
 from tallynet.audit.commands import audit_app
 from tallynet.protocol.bundle import write_bundle
+from tests.audit.examples import bundle
 
 README = Path(__file__).parents[2] / "audit" / "README.md"
 

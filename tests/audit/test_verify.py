@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from tests.audit.examples import ANCHOR_BY, DOMAIN, OPERATOR, STRANGER, ExampleNode, ForgetfulLedger
 
 from tallynet.audit.anchoring import Chain, reference
 from tallynet.audit.claims import Level, level, not_proven
@@ -20,6 +19,7 @@ from tallynet.protocol.errors import ChainUnreachable, NodeUnreachable, Refused
 from tallynet.protocol.merkle import Tree, leaf_hash
 from tallynet.protocol.units import Address, Digest, Seconds
 from tallynet.protocol.wire import LOG_PROTOCOL
+from tests.audit.examples import ANCHOR_BY, DOMAIN, OPERATOR, STRANGER, ExampleNode, ForgetfulLedger
 
 
 class Clock:

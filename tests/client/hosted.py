@@ -5,8 +5,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-from tests.client.scripted_node import ScriptedNode
-from tests.client.world import CLIENT, START, network_file
 
 from tallynet.client import Client
 from tallynet.console.network_file import NetworkFile
@@ -14,6 +12,8 @@ from tallynet.ledger.memory import MemoryLedger
 from tallynet.network.memory import MemoryNetwork, MemoryTransport
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Milliseconds
+from tests.client.scripted_node import ScriptedNode
+from tests.client.world import CLIENT, START, network_file
 
 
 def standing_clock() -> Milliseconds:

@@ -2,8 +2,6 @@
 
 import pytest
 import trio
-from tests.client.scripted_node import ScriptedNode
-from tests.client.world import World
 from trio.testing import MockClock
 
 from tallynet.client import Answer, AsyncClient
@@ -13,6 +11,8 @@ from tallynet.protocol.bundle_checks import State, verify_bundle
 from tallynet.protocol.errors import InvalidBundle, InvalidProof, NodeUnreachable, Pending
 from tallynet.protocol.units import Digest
 from tallynet.protocol.wire import LOG_PROTOCOL, ProofPath
+from tests.client.scripted_node import ScriptedNode
+from tests.client.world import World
 
 
 async def answered(client: AsyncClient, times: int = 3) -> list[Answer]:

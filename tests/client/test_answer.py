@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import pytest
-from tests.client.scripted_node import MODEL, PIECES, PROMPT, TEXT
-from tests.client.world import CLIENT, World
 from trio.testing import MockClock
 
 from tallynet.client import Prompt, Usage
@@ -15,6 +13,8 @@ from tallynet.protocol.job import MILLION, Sampling
 from tallynet.protocol.leaf import Status
 from tallynet.protocol.request import Message, Request, decode_request
 from tallynet.protocol.units import Digest, prefixed
+from tests.client.scripted_node import MODEL, PIECES, PROMPT, TEXT
+from tests.client.world import CLIENT, World
 
 
 async def test_answer_tells_text_tokens_price_and_evidence(world: World) -> None:

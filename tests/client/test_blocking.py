@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import trio
-from tests.client.hosted import HostedTransport
-from tests.client.scripted_node import PIECES, TEXT, ScriptedNode, with_body
 
 from tallynet.client import Client
 from tallynet.protocol.errors import InvalidChunk, Misconfigured, NodeUnreachable
 from tallynet.protocol.leaf import Status
+from tests.client.hosted import HostedTransport
+from tests.client.scripted_node import PIECES, TEXT, ScriptedNode, with_body
 
 
 def test_answer_in_a_plain_program() -> None:

@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 import trio
 import typer
-from tests.client.hosted import HostedTransport
-from tests.client.scripted_node import MODEL, TEXT, leaf_with, with_body
-from tests.client.test_blocking import cancelled, interrupt_once
 from typer.testing import CliRunner, Result
 
 from tallynet.client import commands
@@ -25,6 +22,9 @@ from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.leaf import Status
 from tallynet.protocol.request import Message, Request, decode_request
 from tallynet.protocol.units import Wei, prefixed
+from tests.client.hosted import HostedTransport
+from tests.client.scripted_node import MODEL, TEXT, leaf_with, with_body
+from tests.client.test_blocking import cancelled, interrupt_once
 
 app = typer.Typer()
 for function in (commands.models, commands.nodes, commands.ask):

@@ -4,8 +4,6 @@ import pytest
 import trio
 from msgspec.structs import replace
 from pytest import MonkeyPatch
-from tests.client.scripted_node import MODEL, TEXT
-from tests.client.world import World, multiaddr
 from trio.testing import MockClock
 
 from tallynet.ledger.ledger import NodeEntry
@@ -16,6 +14,8 @@ from tallynet.protocol.errors import Busy, Misconfigured, NodeUnreachable, NoNod
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import ModelId, Wei, prefixed
 from tallynet.protocol.wire import INFO_PROTOCOL, rejection
+from tests.client.scripted_node import MODEL, TEXT
+from tests.client.world import World, multiaddr
 
 OTHER = ModelId(bytes(range(100, 132)))
 

@@ -4,8 +4,6 @@ from typing import Any
 
 import pytest
 import trio
-from tests.client.scripted_node import TEXT, ScriptedNode, leaf_with, with_body
-from tests.client.world import World
 from trio.testing import MockClock
 
 from tallynet.client.conversation import JobRefused
@@ -21,6 +19,8 @@ from tallynet.protocol.errors import (
 )
 from tallynet.protocol.leaf import Status
 from tallynet.protocol.wire import INFO_PROTOCOL
+from tests.client.scripted_node import TEXT, ScriptedNode, leaf_with, with_body
+from tests.client.world import World
 
 FIRST = {"tokens_per_second": 1000}
 """Makes a node the one that is asked first."""

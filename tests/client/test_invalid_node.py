@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 import trio
-from tests.client.scripted_node import PIECES, PROMPT, ScriptedNode, leaf_with, with_body
-from tests.client.world import World
 from trio.testing import MockClock
 
 from tallynet.client import AsyncClient
@@ -26,6 +24,8 @@ from tallynet.protocol.errors import (
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Digest, JobId, Milliseconds, Signature, Wei
 from tallynet.protocol.wire import MAX_FRAME_BYTES, Accepted, Finished, Frame, Head, Streamed, encode_frame
+from tests.client.scripted_node import PIECES, PROMPT, ScriptedNode, leaf_with, with_body
+from tests.client.world import World
 
 OTHER_JOB = JobId(bytes(32))
 

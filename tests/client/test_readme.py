@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.client.hosted import HostedTransport
-from tests.client.scripted_node import TEXT
-from tests.client.test_commands import app
 from typer.testing import CliRunner
 
 from tallynet.client import client as client_module
 from tallynet.client.client import AsyncClient, wall_clock
 from tallynet.console.network_file import write_network
 from tallynet.ledger.memory import MemoryLedger
+from tests.client.hosted import HostedTransport
+from tests.client.scripted_node import TEXT
+from tests.client.test_commands import app
 
 README = Path(__file__).parents[2] / "client" / "README.md"
 BLOCKS = re.findall(r"```(python|console)\n(.*?)```", README.read_text(), re.DOTALL)

@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
-from tests.client.scripted_node import PIECES, TEXT, leaf_with
-from tests.client.world import World
 from trio.testing import MockClock
 
 from tallynet.protocol.chunk import ChunkBody
@@ -13,6 +11,8 @@ from tallynet.protocol.errors import Busy, InvalidChunk, InvalidFrame, InvalidRe
 from tallynet.protocol.leaf import Status
 from tallynet.protocol.units import Digest
 from tallynet.protocol.wire import Accepted, Frame
+from tests.client.scripted_node import PIECES, TEXT, leaf_with
+from tests.client.world import World
 
 OTHER_PIECES = (PIECES[0], ChunkBody((99,), " of China", (-1.0,)))
 

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-from tests.client.scripted_node import ScriptedNode
 
 from tallynet.client import AsyncClient
 from tallynet.console.network_file import NetworkFile
@@ -14,6 +13,7 @@ from tallynet.network.memory import MemoryNetwork, MemoryTransport
 from tallynet.network.transport import PeerAddress, Transport
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Milliseconds, prefixed
+from tests.client.scripted_node import ScriptedNode
 
 START = Milliseconds(1_767_225_600_000)
 CLIENT = Key(bytes(31) + b"\x07")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import trio
-from tests.devnet.processes import PATIENCE_SECONDS, is_running, wait_until_gone
 
 from tallynet.devnet.program import Program, Ready
 from tallynet.protocol.errors import ChainUnreachable
+from tests.devnet.processes import PATIENCE_SECONDS, is_running, wait_until_gone
 
 
 def program(folder: Path, *arguments: str, module: str = "tallynet.devnet.chain") -> Program:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.devnet.processes import wait_until_gone
 
 from tallynet.console.network_file import read_network
+from tests.devnet.processes import wait_until_gone
 
 PATIENCE_SECONDS = 120.0
 

@@ -5,9 +5,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tests.engine.checkpoints import make_checkpoint
 
 from tallynet.engine import Engine, open_engine
+from tests.engine.checkpoints import make_checkpoint
 
 Directory = Callable[[str], Path]
 Opened = Callable[[str], Engine]

@@ -6,8 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.checkpoints import FAMILIES
-from tests.engine.conftest import Directory
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -16,6 +14,8 @@ from tallynet.engine.batch import LoneBatch, SlotBatch, can_share_steps
 from tallynet.engine.hardware import Hardware
 from tallynet.engine.warmup import try_out
 from tallynet.engine.weights import load_weights
+from tests.engine.checkpoints import FAMILIES
+from tests.engine.conftest import Directory
 
 CPU = Hardware(torch.device("cpu"), torch.float32)
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.conftest import Directory
 
 from tallynet.engine.detokenizer import REPLACEMENT, Detokenizer
 from tallynet.engine.tokenizer import Tokenizer
+from tests.engine.conftest import Directory
 
 
 def utf8(tokens: Sequence[int]) -> str:

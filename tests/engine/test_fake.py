@@ -4,12 +4,12 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.generations import greedy, read, sampled
 
 from tallynet.engine import FakeEngine, Finish
 from tallynet.engine.fake import decode, encode
 from tallynet.protocol.errors import InvalidJob, Unreachable
 from tallynet.protocol.request import Message, Request
+from tests.engine.generations import greedy, read, sampled
 
 
 @given(st.text(max_size=60))

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Directory
 
 from tallynet.engine import read_manifest
 from tallynet.protocol.errors import Misconfigured
+from tests.engine.conftest import Directory
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 import trio
-from tests.engine.checkpoints import CONTEXT, FAMILIES
-from tests.engine.conftest import Directory, Opened
-from tests.engine.generations import PROMPT, Read, greedy, read, sampled
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from tallynet.engine import Engine, Finish, Generation, open_engine
 from tallynet.engine.tokenizer import Tokenizer
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.request import Message, Request
+from tests.engine.checkpoints import CONTEXT, FAMILIES
+from tests.engine.conftest import Directory, Opened
+from tests.engine.generations import PROMPT, Read, greedy, read, sampled
 
 PROMPTS = (PROMPT, (50, 60, 70), tuple(range(100, 130)), (9,), (300, 200, 100, 30), tuple(range(8, 20)))
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import HFValidationError
-from tests.engine.conftest import Directory
 
 from tallynet.engine import FakeEngine, open_engine
 from tallynet.engine.checkpoint import Checkpoint, find_checkpoint
 from tallynet.protocol.errors import Misconfigured, TallyError, Unreachable
+from tests.engine.conftest import Directory
 
 WITHOUT_TORCH = """
 import sys
@@ -28,6 +28,18 @@ def test_fake_is_opened_by_name(spec: str, name: str) -> None:
 
     assert isinstance(engine, FakeEngine)
     assert (engine.info.name, engine.info.slots, engine.info.context_length) == (name, 3, 99)
+
+
+def test_fake_is_as_fast_as_its_spec_says() -> None:
+    engine = open_engine("fake:snail@2.5")
+
+    assert (engine.info.name, engine.load().tokens_per_second) == ("snail", 2.5)
+
+
+@pytest.mark.parametrize("spec", ["fake:snail@", "fake:snail@fast", "fake:snail@0", "fake:snail@-1", "fake:snail@nan"])
+def test_fake_with_a_speed_that_is_none_is_misconfigured(spec: str) -> None:
+    with pytest.raises(Misconfigured, match="is no speed"):
+        open_engine(spec)
 
 
 def test_fake_needs_no_torch() -> None:

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.generations import MILLION, seed
 from torch import Tensor
 
 from tallynet.engine.philox import noise_key
 from tallynet.engine.sampler import NUCLEUS, Draw, sample, sample_rows, survivors
 from tallynet.protocol.job import Sampling
+from tests.engine.generations import MILLION, seed
 
 LOGITS = torch.tensor([1.0, 3.0, 2.0, 3.0, -1.0, 0.0])
 

@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.engine.checkpoints import END_OF_TEXT, TURN_BEGIN, TURN_END, make_checkpoint
-from tests.engine.conftest import Directory
 
 from tallynet.engine.tokenizer import TODAY, Tokenizer
 from tallynet.protocol.errors import InvalidJob, Misconfigured
 from tallynet.protocol.request import Message, Request
+from tests.engine.checkpoints import END_OF_TEXT, TURN_BEGIN, TURN_END, make_checkpoint
+from tests.engine.conftest import Directory
 
 CONTROL = {END_OF_TEXT: 0, TURN_BEGIN: 1, TURN_END: 2}
 

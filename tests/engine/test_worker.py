@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 import trio
-from tests.engine.conftest import Opened
-from tests.engine.generations import greedy, read
 
 from tallynet.engine import Engine
 from tallynet.engine.batch import SlotBatch
 from tallynet.protocol.errors import Busy, TallyError, Unreachable
 from tallynet.protocol.units import TokenIds
+from tests.engine.conftest import Opened
+from tests.engine.generations import greedy, read
 
 UNLUCKY = (13, 13, 13)
 

@@ -4,6 +4,11 @@ from typing import Any
 
 import msgspec
 import pytest
+
+from tallynet.protocol.advert import MAX_CLOCK_SKEW_MS, MAX_TTL_MS, Advert, SignedAdvert, sign_advert, verify_advert
+from tallynet.protocol.eip712 import Domain
+from tallynet.protocol.errors import InvalidAdvert
+from tallynet.protocol.units import Milliseconds, ModelId
 from tests.protocol.examples import (
     DOMAIN,
     MODEL,
@@ -15,11 +20,6 @@ from tests.protocol.examples import (
     valid_offer,
     valid_signed_advert,
 )
-
-from tallynet.protocol.advert import MAX_CLOCK_SKEW_MS, MAX_TTL_MS, Advert, SignedAdvert, sign_advert, verify_advert
-from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import InvalidAdvert
-from tallynet.protocol.units import Milliseconds, ModelId
 
 CODEC = msgspec.msgpack.Decoder(Advert)
 

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.audit.examples import CHUNKS, CLIENT, DOMAIN, NODE, STRANGER, ExampleNode, bundle
 
 from tallynet.protocol.bundle import (
     MAX_BUNDLE_BYTES,
@@ -33,6 +32,7 @@ from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.receipt import SignedReceipt, sign_receipt
 from tallynet.protocol.request import Request, encode_request
 from tallynet.protocol.units import Address, Digest, Milliseconds, Seconds, Wei
+from tests.audit.examples import CHUNKS, CLIENT, DOMAIN, NODE, STRANGER, ExampleNode, bundle
 
 VALID = bundle()
 TEXT = write_bundle(VALID)

@@ -1,11 +1,11 @@
 """Checkpoints: a node's word about its whole log."""
 
 import pytest
-from tests.protocol.examples import DOMAIN, NODE, STRANGER, digest, valid_checkpoint, valid_signed_checkpoint
 
 from tallynet.protocol.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint, verify_checkpoint
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidCheckpoint
+from tests.protocol.examples import DOMAIN, NODE, STRANGER, digest, valid_checkpoint, valid_signed_checkpoint
 
 VALID = valid_signed_checkpoint()
 

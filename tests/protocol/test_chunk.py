@@ -5,6 +5,13 @@ from typing import Any
 
 import msgspec
 import pytest
+
+from tallynet.protocol import merkle
+from tallynet.protocol.chunk import ChunkBody, SignedChunk, Transcript, accept_chunk, sign_chunk
+from tallynet.protocol.commitment import chunk_salt, commit_chunk, commit_prompt, hash_evidence, prompt_salt
+from tallynet.protocol.eip712 import Domain
+from tallynet.protocol.errors import InvalidChunk
+from tallynet.protocol.units import JobId
 from tests.protocol.examples import (
     DOMAIN,
     NODE,
@@ -17,13 +24,6 @@ from tests.protocol.examples import (
     valid_signed_chunks,
     valid_transcript,
 )
-
-from tallynet.protocol import merkle
-from tallynet.protocol.chunk import ChunkBody, SignedChunk, Transcript, accept_chunk, sign_chunk
-from tallynet.protocol.commitment import chunk_salt, commit_chunk, commit_prompt, hash_evidence, prompt_salt
-from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import InvalidChunk
-from tallynet.protocol.units import JobId
 
 MAX_TOKENS = 40
 

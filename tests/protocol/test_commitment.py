@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.protocol.examples import PROMPT, SECRET, digest
 
 from tallynet.protocol.commitment import (
     as_float32,
@@ -26,6 +25,7 @@ from tallynet.protocol.commitment import (
     salt,
     seed,
 )
+from tests.protocol.examples import PROMPT, SECRET, digest
 
 tokens = st.lists(st.integers(0, 2**32 - 1), max_size=16).map(tuple)
 

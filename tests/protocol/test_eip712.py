@@ -7,6 +7,15 @@ import pytest
 from eth_account.messages import _hash_eip191_message, encode_typed_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tallynet.protocol import eip712
+from tallynet.protocol.advert import ADVERT_TYPE, OFFER_TYPE, Advert, Offer
+from tallynet.protocol.checkpoint import CHECKPOINT_TYPE, Checkpoint
+from tallynet.protocol.chunk import CHUNK_TYPE, Chunk
+from tallynet.protocol.eip712 import Domain
+from tallynet.protocol.job import JOB_TYPE, SAMPLING_TYPE, Job, Sampling
+from tallynet.protocol.receipt import RECEIPT_TYPE, Receipt
+from tallynet.protocol.units import Address, Digest
 from tests.protocol.examples import (
     DOMAIN,
     valid_advert,
@@ -17,15 +26,6 @@ from tests.protocol.examples import (
     valid_sampling,
 )
 from tests.protocol.json_form import DOMAIN_FIELDS, camel, members, write
-
-from tallynet.protocol import eip712
-from tallynet.protocol.advert import ADVERT_TYPE, OFFER_TYPE, Advert, Offer
-from tallynet.protocol.checkpoint import CHECKPOINT_TYPE, Checkpoint
-from tallynet.protocol.chunk import CHUNK_TYPE, Chunk
-from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.job import JOB_TYPE, SAMPLING_TYPE, Job, Sampling
-from tallynet.protocol.receipt import RECEIPT_TYPE, Receipt
-from tallynet.protocol.units import Address, Digest
 
 bytes32 = st.binary(min_size=32, max_size=32).map(Digest)
 bytes20 = st.binary(min_size=20, max_size=20).map(Address)

@@ -7,18 +7,6 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.protocol.examples import (
-    DOMAIN,
-    NODE,
-    NOW,
-    digest,
-    fresh_transcript,
-    valid_checkpoint,
-    valid_frames,
-    valid_leaf,
-    valid_transcript,
-    valid_verified_job,
-)
 
 from tallynet.protocol import merkle
 from tallynet.protocol.advert import verify_advert
@@ -47,6 +35,18 @@ from tallynet.protocol.wire import (
     Submit,
     encode_frame,
     error_of,
+)
+from tests.protocol.examples import (
+    DOMAIN,
+    NODE,
+    NOW,
+    digest,
+    fresh_transcript,
+    valid_checkpoint,
+    valid_frames,
+    valid_leaf,
+    valid_transcript,
+    valid_verified_job,
 )
 
 JOB = valid_verified_job()

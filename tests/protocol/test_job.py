@@ -4,12 +4,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.protocol.examples import CLIENT, DOMAIN, STRANGER, valid_job, valid_sampling, valid_signed_job
 
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.job import MAX_TOKENS, MILLION, Job, Sampling, SignedJob, sign_job, verify_job
 from tallynet.protocol.units import Address, Digest
+from tests.protocol.examples import CLIENT, DOMAIN, STRANGER, valid_job, valid_sampling, valid_signed_job
 
 CODEC = msgspec.msgpack.Decoder(Job)
 

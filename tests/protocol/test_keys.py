@@ -8,11 +8,11 @@ from coincurve import PrivateKey
 from eth_account import Account
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.protocol.examples import CLIENT, NODE, digest
 
 from tallynet.protocol.errors import InvalidSignature, Misconfigured
 from tallynet.protocol.keys import Key, address_of, address_of_peer, check_signed_by, peer_id_of, recover
 from tallynet.protocol.units import Digest
+from tests.protocol.examples import CLIENT, NODE, digest
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 secrets = st.integers(1, ORDER - 1).map(lambda number: number.to_bytes(32, "big"))

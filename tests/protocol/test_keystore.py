@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from tests.protocol.examples import NODE, STRANGER
 
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.keystore import MAX_KEYSTORE_BYTES, open_keystore, read_keystore, write_keystore
+from tests.protocol.examples import NODE, STRANGER
 
 PASSWORD = "correct horse"
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.protocol.examples import valid_leaf
 
 from tallynet.protocol import merkle
 from tallynet.protocol.errors import InvalidReceipt
 from tallynet.protocol.leaf import LEAF_BYTES, MAX_TIME, Kind, Leaf, Status
 from tallynet.protocol.units import Milliseconds
+from tests.protocol.examples import valid_leaf
 
 LEAF = valid_leaf()
 PACKED = LEAF.pack()

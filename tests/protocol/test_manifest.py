@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.protocol.examples import digest, valid_manifest
 
 from tallynet.protocol.errors import InvalidManifest
 from tallynet.protocol.manifest import Manifest, ManifestFile
+from tests.protocol.examples import digest, valid_manifest
 
 FILE = ManifestFile("config.json", 7, digest("config"))
 

@@ -4,17 +4,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.protocol.examples import (
-    CLIENT,
-    DOMAIN,
-    NODE,
-    STRANGER,
-    digest,
-    valid_leaf,
-    valid_receipt,
-    valid_transcript,
-    valid_verified_job,
-)
 
 from tallynet.protocol import merkle
 from tallynet.protocol.chunk import ChunkBody, Transcript
@@ -31,6 +20,17 @@ from tallynet.protocol.receipt import (
     verify_receipt,
 )
 from tallynet.protocol.units import Seconds
+from tests.protocol.examples import (
+    CLIENT,
+    DOMAIN,
+    NODE,
+    STRANGER,
+    digest,
+    valid_leaf,
+    valid_receipt,
+    valid_transcript,
+    valid_verified_job,
+)
 
 JOB = valid_verified_job()
 

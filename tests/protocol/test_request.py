@@ -4,7 +4,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.protocol.examples import valid_request
 
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.request import (
@@ -15,6 +14,7 @@ from tallynet.protocol.request import (
     decode_request,
     encode_request,
 )
+from tests.protocol.examples import valid_request
 
 ENCODED = encode_request(valid_request())
 pack = msgspec.msgpack.encode

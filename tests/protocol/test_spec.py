@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.protocol.examples import valid_leaf
-from tests.protocol.generate_vectors import FILES
-from tests.protocol.spec_words import fields, lists, tables
 
 from tallynet.protocol import advert, checkpoint, chunk, eip712, job, leaf, manifest, receipt, request, wire
 from tallynet.protocol.leaf import LEAF_BYTES, Leaf, Status
+from tests.protocol.examples import valid_leaf
+from tests.protocol.generate_vectors import FILES
+from tests.protocol.spec_words import fields, lists, tables
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "protocol" / "spec"

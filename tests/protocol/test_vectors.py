@@ -9,8 +9,6 @@ from typing import Any, get_args
 import msgspec
 import pytest
 from eth_account.messages import _hash_eip191_message, encode_typed_data
-from tests.protocol.generate_vectors import FILES, FOLDER, anchor, render
-from tests.protocol.json_form import camel, read, write
 
 from tallynet.protocol import commitment, merkle
 from tallynet.protocol.advert import Advert, SignedAdvert, verify_advert
@@ -36,6 +34,8 @@ from tallynet.protocol.wire import (
     LogAsk,
     decode_length,
 )
+from tests.protocol.generate_vectors import FILES, FOLDER, anchor, render
+from tests.protocol.json_form import camel, read, write
 
 VECTORS: dict[str, Any] = {path.name: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.protocol.examples import digest, valid_frames
 
 from tallynet.protocol.errors import (
     Busy,
@@ -42,6 +41,7 @@ from tallynet.protocol.wire import (
     error_of,
     rejection,
 )
+from tests.protocol.examples import digest, valid_frames
 
 UNIONS: dict[str, Any] = {
     "from-client": FromClient,

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from tests.protocol.examples import valid_frames
-from tests.protocol.json_form import write
 
 from tallynet.protocol.wire import HEADER_BYTES, MAX_FRAME_BYTES, Frame, encode_frame
+from tests.protocol.examples import valid_frames
+from tests.protocol.json_form import write
 
 PROTOCOL_OF = {
     "submit": "/tallynet/job/1 client",

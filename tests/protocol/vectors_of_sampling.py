@@ -4,13 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tests.protocol.examples import digest
-from tests.protocol.json_form import write
-
 from tallynet.engine.philox import gumbel, noise_key, philox, uniform
 from tallynet.protocol.commitment import seed
 from tallynet.protocol.job import MILLION, Sampling
 from tallynet.protocol.units import Digest
+from tests.protocol.examples import digest
+from tests.protocol.json_form import write
 
 ONES = 0xFFFF_FFFF
 WORDS = (

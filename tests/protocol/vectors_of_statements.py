@@ -5,6 +5,18 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
+
+from tallynet.protocol import eip712
+from tallynet.protocol.advert import ADVERT_TYPE, MAX_TTL_MS, OFFER_TYPE, SignedAdvert, sign_advert
+from tallynet.protocol.checkpoint import CHECKPOINT_TYPE
+from tallynet.protocol.chunk import CHUNK_TYPE, Chunk, SignedChunk
+from tallynet.protocol.commitment import commit_prompt, prompt_salt
+from tallynet.protocol.eip712 import Domain
+from tallynet.protocol.job import JOB_TYPE, SAMPLING_TYPE
+from tallynet.protocol.keys import Key
+from tallynet.protocol.leaf import Leaf, Status
+from tallynet.protocol.receipt import RECEIPT_TYPE, SignedReceipt, sign_receipt
+from tallynet.protocol.units import Address, Digest, Milliseconds, Seconds, Wei
 from tests.protocol.examples import (
     CLIENT,
     DOMAIN,
@@ -27,18 +39,6 @@ from tests.protocol.examples import (
     valid_signed_chunks,
 )
 from tests.protocol.json_form import DOMAIN_FIELDS, camel, members, write
-
-from tallynet.protocol import eip712
-from tallynet.protocol.advert import ADVERT_TYPE, MAX_TTL_MS, OFFER_TYPE, SignedAdvert, sign_advert
-from tallynet.protocol.checkpoint import CHECKPOINT_TYPE
-from tallynet.protocol.chunk import CHUNK_TYPE, Chunk, SignedChunk
-from tallynet.protocol.commitment import commit_prompt, prompt_salt
-from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.job import JOB_TYPE, SAMPLING_TYPE
-from tallynet.protocol.keys import Key
-from tallynet.protocol.leaf import Leaf, Status
-from tallynet.protocol.receipt import RECEIPT_TYPE, SignedReceipt, sign_receipt
-from tallynet.protocol.units import Address, Digest, Milliseconds, Seconds, Wei
 
 ELSEWHERE = Domain(2**64 - 1, Address(bytes(20)))
 DOMAIN_JSON = {"chain_id": DOMAIN.chain_id, "contract": write(DOMAIN.contract)}

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.protocol.examples import digest
-from tests.protocol.json_form import write
-
 from tallynet.protocol import merkle
 from tallynet.protocol.merkle import MAX_SIZE, Tree
 from tallynet.protocol.units import Digest
+from tests.protocol.examples import digest
+from tests.protocol.json_form import write
 
 TREE = Tree(merkle.leaf_hash(number.to_bytes(4, "big")) for number in range(1000))
 SIZES = (*range(17), 255, 256, 257, 1000)

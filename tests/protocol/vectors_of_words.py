@@ -5,13 +5,13 @@ from typing import Any
 
 import base58
 import msgspec
-from tests.protocol.examples import CLIENT, NODE, PROMPT, SECRET, STRANGER, digest, valid_manifest, valid_request
-from tests.protocol.json_form import write
 
 from tallynet.protocol import commitment
 from tallynet.protocol.keys import Key, peer_id_of
 from tallynet.protocol.manifest import Manifest, ManifestFile
 from tallynet.protocol.request import Request, encode_request
+from tests.protocol.examples import CLIENT, NODE, PROMPT, SECRET, STRANGER, digest, valid_manifest, valid_request
+from tests.protocol.json_form import write
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 SAID = digest("what was said")

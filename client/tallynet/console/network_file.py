@@ -1,7 +1,7 @@
 """The network file: which chain and contract, and whom to dial first. JSON, safe to publish.
 
-    {"name": "devnet", "rpc_url": "http://127.0.0.1:8545", "chain_id": 1337, "contract": "0x…",
-     "bootstrap": ["/ip4/127.0.0.1/tcp/4001/p2p/16Uiu2…"], "confirmations": 1, "start_block": 1}
+{"name": "devnet", "rpc_url": "http://127.0.0.1:8545", "chain_id": 1337, "contract": "0x…",
+ "bootstrap": ["/ip4/127.0.0.1/tcp/4001/p2p/16Uiu2…"], "confirmations": 1, "start_block": 1}
 """
 
 import os
@@ -22,7 +22,7 @@ MAX_BYTES = 1024 * 1024
 class NodeHint(Struct, frozen=True, forbid_unknown_fields=True):
     """A node that whoever wrote the file knows of."""
 
-    address: Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$")]
+    address: Annotated[str, Meta(pattern=r"\A0x[0-9a-fA-F]{40}\Z")]
     multiaddr: str
     http: str = ""
     model: str = ""
@@ -33,7 +33,7 @@ class NetworkFile(Struct, frozen=True, forbid_unknown_fields=True):
 
     rpc_url: Annotated[str, Meta(pattern="^https?://", max_length=2048)]
     chain_id: Annotated[int, Meta(gt=0, lt=2**53)]
-    contract: Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{40}$")]
+    contract: Annotated[str, Meta(pattern=r"\A0x[0-9a-fA-F]{40}\Z")]
     bootstrap: Annotated[tuple[str, ...], Meta(max_length=256)] = ()
     """Peer addresses, `/ip4/…/tcp/…/p2p/…`."""
     name: str = "network"

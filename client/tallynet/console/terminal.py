@@ -15,8 +15,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from tallynet.protocol.errors import Misconfigured, Pending, TallyError
+from tallynet.protocol.units import printable
 
 DONE, FAILED, USAGE, PENDING, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -52,9 +54,9 @@ class Terminal:
 
 
 @contextmanager
-def command(*, as_json: bool = False, debug: bool = False) -> Iterator[Terminal]:
-    """The frame of every command: logging, errors in two sentences, exit codes."""
-    _log_to_stderr(logging.DEBUG if debug else logging.WARNING)
+def command(*, as_json: bool = False, debug: bool = False, level: int = logging.WARNING) -> Iterator[Terminal]:
+    """The frame of every command: logging from `level` up, errors in two sentences, exit codes."""
+    _log_to_stderr(logging.DEBUG if debug else level)
     terminal = Terminal(as_json=as_json, debug=debug)
     try:
         yield terminal
@@ -92,10 +94,13 @@ def exit_code(error: TallyError) -> int:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("[", "\\[")
+    """Foreign text as it may stand on a terminal: no markup, no control characters."""
+    return escape(printable(text, 4000))
 
 
 def _log_to_stderr(level: int) -> None:
+    """Our own records from `level` up; those of libraries only when they are warnings."""
     logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
+    logging.getLogger("tallynet").setLevel(level)

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tallynet.engine.checkpoint import find_checkpoint
 from tallynet.engine.engine import Engine
@@ -24,21 +24,36 @@ def open_engine(
 ) -> Engine:
     """Load a model; blocks, so call it in a thread when a loop is running.
 
-    `spec` is `fake` or `fake:NAME`, a model directory, or a hub id `owner/name[@revision]`. `device` is auto, cpu,
-    cuda, cuda:1 or mps; `dtype` auto, float32, bfloat16 or float16; `slots` the most generations at once;
-    `context_length` lowers the model's own, in tokens. Raises `Misconfigured`, or `Unreachable` for a hub id that
-    cannot be fetched now.
+    `spec` is `fake`, `fake:NAME` or `fake:NAME@TOKENS_PER_SECOND`, a model directory, or a hub id
+    `owner/name[@revision]`. `device` is auto, cpu, cuda, cuda:1 or mps; `dtype` auto, float32, bfloat16 or float16;
+    `slots` the most generations at once; `context_length` lowers the model's own, in tokens. Raises `Misconfigured`,
+    or `Unreachable` for a hub id that cannot be fetched now.
     """
     if slots < 1 or (context_length is not None and context_length < 2):
         raise Misconfigured("an engine needs at least one slot and a context of two tokens")
     if spec == FAKE or spec.startswith(f"{FAKE}:"):
-        name = spec.removeprefix(FAKE).removeprefix(":") or FAKE
-        return FakeEngine(name, slots=slots, **({} if context_length is None else {"context_length": context_length}))
+        return _open_fake(spec.removeprefix(FAKE).removeprefix(":"), slots, context_length)
     checkpoint = find_checkpoint(spec)
     with _collector_paused():
         from tallynet.engine.hardware import choose_hardware
         from tallynet.engine.model import TransformersEngine
     return TransformersEngine(checkpoint, choose_hardware(device, dtype), slots=slots, longest_context=context_length)
+
+
+def _open_fake(spec: str, slots: int, context_length: int | None) -> FakeEngine:
+    name, paced, speed = spec.partition("@")
+    context = {} if context_length is None else {"context_length": context_length}
+    pace = {"tokens_per_second": _read_speed(speed)} if paced else {}
+    return FakeEngine(name or FAKE, slots=slots, **context, **pace)
+
+
+def _read_speed(text: str) -> float:
+    with suppress(ValueError):
+        if 0.01 <= (speed := float(text)) <= 1e9:
+            return speed
+    raise Misconfigured(
+        f"{text!r} is no speed of a fake model.", remedy="Write fake:NAME@100 for 100 tokens per second."
+    )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tallynet.protocol.errors import Busy, InvalidJob
 from tallynet.protocol.job import Task, VerifiedJob, verify_job
 from tallynet.protocol.request import Request, decode_request
 from tallynet.protocol.units import Milliseconds, TokenIds, Wei
-from tallynet.protocol.wire import Submit
+from tallynet.protocol.wire import MAX_PROMPT_TOKENS, Submit
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,14 @@ class Admission:
         return job
 
     async def admit(self, submit: Submit, job: VerifiedJob, offer: Offer, taken: int) -> Admitted:
-        """Checks (3) to (8) for a job that is neither running nor in the log. Raises `InvalidJob` or `Busy`.
+        """Checks (3) and (5) to (8) for a job that is neither running nor in the log.
+
+        Raises `InvalidJob` or `Busy`.
 
         `taken` is how many jobs run or wait already.
         """
         self._check_model(job)
-        request = self._open_request(submit, job)
-        prompt = await self._tokenize(request)
+        prompt = await self._tokenize(self.check_opening(submit, job))
         self._check_limits(job, prompt)
         self._check_price(job, offer, prompt)
         self._check_capacity(taken)
@@ -74,13 +75,12 @@ class Admission:
                 remedy="Run `tallynet models` to see who serves the model.",
             )
 
-    def _open_request(self, submit: Submit, job: VerifiedJob) -> Request:
+    def check_opening(self, submit: Submit, job: VerifiedJob) -> Request:
+        """Check (4): whoever sends the job knows its request and secret. Raises `InvalidJob`."""
         # (4) the request opens the job's commitment and can be read
         commitment = commit_request(request_salt(submit.secret), submit.request)
         if commitment != job.job.request:
-            raise InvalidJob(
-                f"the request commits to {commitment.hex()}, the job to {job.job.request.hex()}", check=4
-            )
+            raise InvalidJob(f"the request commits to {commitment.hex()}, the job to {job.job.request.hex()}", check=4)
         try:
             return decode_request(submit.request)
         except InvalidJob as error:
@@ -97,10 +97,10 @@ class Admission:
         # (6) the answer stays within this node's limit, and at least one token of it fits the context
         asked, limit = job.job.sampling.max_tokens, self._config.max_tokens
         context = self._engine.info.context_length
-        if asked > limit or not 1 <= len(prompt) < context:
+        if asked > limit or not 1 <= len(prompt) < min(context, MAX_PROMPT_TOKENS + 1):
             raise InvalidJob(
                 f"{asked} tokens after a prompt of {len(prompt)} are asked for; this node answers with at most "
-                f"{limit}, in a context of {context}",
+                f"{limit}, in a context of {context} and to prompts of at most {MAX_PROMPT_TOKENS}",
                 check=6,
                 remedy="Shorten the prompt or lower max_tokens.",
             )

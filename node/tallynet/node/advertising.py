@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
 import trio
 
 from tallynet.engine import Engine
@@ -17,7 +18,7 @@ from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Invalid, Unreachable
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Milliseconds, Wei
-from tallynet.protocol.wire import ADVERT_TOPIC, HEADER_BYTES, MAX_ADVERTS, Adverts, encode_frame
+from tallynet.protocol.wire import ADVERT_TOPIC, HEADER_BYTES, MAX_ADVERTS, MAX_FRAME_BYTES, Adverts, encode_frame
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ LIFETIMES = 6
 """An advert is believed for this many repetitions."""
 PROVIDE_SECONDS = 6 * 3600.0
 ASK_SECONDS = 10.0
+FRESH_MS = 250
+FRAME_SLACK = 256
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Advertising:
     bootstrap: tuple[PeerAddress, ...]
     incarnation: Milliseconds = Milliseconds(0)
     _issued: Milliseconds = Milliseconds(0)
+    _last: SignedAdvert | None = None
 
     def offer(self) -> Offer:
         """What the one model costs and how fast it is, now."""
@@ -53,7 +57,7 @@ class Advertising:
             context_length=info.context_length,
             prompt_price=Wei(self.config.prompt_price_wei),
             completion_price=Wei(self.config.completion_price_wei),
-            tokens_per_second=round(load.tokens_per_second),
+            tokens_per_second=min(round(load.tokens_per_second), 2**32 - 1),
             slots=info.slots,
             free_slots=max(0, info.slots - taken),
             waiting=max(0, taken - info.slots),
@@ -75,7 +79,14 @@ class Advertising:
         )
         signed = sign_advert(advert, self.domain, self.key)
         self.book.add(signed)
+        self._last = signed
         return signed
+
+    def latest(self) -> SignedAdvert:
+        """The advert as it stands, signed afresh at most every FRESH_MS: asking costs us less than the asker."""
+        if self._last is None or self.clock() - self._issued >= FRESH_MS:
+            return self.sign()
+        return self._last
 
     async def spread(self, *, leaving: bool = False) -> None:
         """Gossip one advert; nobody listening is no error."""
@@ -122,7 +133,19 @@ class Advertising:
     async def serve(self, stream: Stream) -> None:
         """Answer `/tallynet/info/1`: the adverts we know, ours first."""
         ask = await receive_frame(stream, INFO_ASK, seconds=ASK_SECONDS)
-        own = self.sign()
+        own = self.latest()
         known = [known.signed for known in self.book.adverts(ask.model) if known.node != self.key.address]
         mine = [own] if ask.model is None or own.advert.offer(ask.model) else []
-        await send_frame(stream, Adverts(tuple([*mine, *known][:MAX_ADVERTS])))
+        await send_frame(stream, Adverts(_fitting([*mine, *known])))
+
+
+def _fitting(adverts: list[SignedAdvert]) -> tuple[SignedAdvert, ...]:
+    """As many, from the first, as one frame holds."""
+    room = MAX_FRAME_BYTES - FRAME_SLACK
+    fitting: list[SignedAdvert] = []
+    for signed in adverts[:MAX_ADVERTS]:
+        room -= len(msgspec.msgpack.encode(signed))
+        if room < 0:
+            break
+        fitting.append(signed)
+    return tuple(fitting)

@@ -17,6 +17,8 @@ from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.job import MAX_TOKENS
 
 PREFIX = "TALLYNET_NODE_"
+MAX_PROMISE_SECONDS = 24 * 3600
+"""Clients refuse a receipt that promises its anchor later than this (spec chapter 4, check (16))."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class NodeConfig:
     """Network file: chain, contract, bootstrap peers."""
     model: str = "fake"
     """`fake`, a directory of a Hugging Face model, or a hub id."""
-    model_name: str = ""
-    """What people call the model; by default its directory's name."""
+    slots: int = 16
+    """Most answers that are generated at the same time."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `mps`."""
     dtype: str = "auto"
@@ -73,6 +75,7 @@ class NodeConfig:
     def __post_init__(self) -> None:
         """Raises `Misconfigured` for the first setting that cannot be."""
         for name, low, high in (
+            ("slots", 1, 1024),
             ("queue", 0, 100_000),
             ("max_tokens", 1, MAX_TOKENS),
             ("max_deadline_seconds", 1, 7 * 24 * 3600),
@@ -88,6 +91,8 @@ class NodeConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise Misconfigured(f"{name} is {value}, not within {low} to {high}.")
+        if self.promise_seconds > MAX_PROMISE_SECONDS:
+            raise Misconfigured(f"promise_seconds is {self.promise_seconds}, more than {MAX_PROMISE_SECONDS}.")
         if self.promise_seconds < 2 * self.anchor_seconds:
             raise Misconfigured(
                 f"promise_seconds is {self.promise_seconds}, less than twice anchor_seconds ({self.anchor_seconds:g}).",
@@ -123,7 +128,10 @@ class NodeConfig:
                 merged[name] = str(folder / str(merged[name]))
         try:
             config = msgspec.convert(
-                {**merged, "password": environment.get("TALLYNET_PASSWORD", "")}, cls, strict=False
+                {**merged, "password": environment.get("TALLYNET_PASSWORD", "")},
+                cls,
+                strict=False,
+                dec_hook=_as_path,
             )
         except msgspec.ValidationError as error:
             raise Misconfigured(f"A setting is wrong: {error}.") from error
@@ -133,6 +141,13 @@ class NodeConfig:
         """A model path relative to the file, when there is one; otherwise it is a hub id."""
         local = folder / self.model
         return dataclasses.replace(self, model=str(local)) if local.is_dir() else self
+
+
+def _as_path(kind: type, value: object) -> Path:
+    """What msgspec cannot build by itself; a ValueError becomes its own error."""
+    if kind is not Path or not isinstance(value, str):
+        raise ValueError(f"{value!r} is no {kind.__name__}")
+    return Path(value)
 
 
 def _from_environment(fields: set[str], environment: Mapping[str, str]) -> dict[str, object]:

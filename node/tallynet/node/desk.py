@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from tallynet.network.frames import FROM_CLIENT, FROM_NODE
+from tallynet.network.frames import FROM_NODE
 from tallynet.node.admission import Admission
 from tallynet.node.generation import Worker
 from tallynet.node.metrics import Metrics
@@ -40,6 +40,7 @@ class Desk:
     async def take(self, submit: Submit) -> Run:
         """The run of a submitted job. Raises `InvalidJob`, `Busy` or `Refused` when there will be none."""
         job = self.admission.identify(submit, self.worker.clock())
+        self.admission.check_opening(submit, job)  # before any answer: only who knows the request may have it
         known = self.runs.get(job.id) or await self._replay(job)
         if known is not None:
             return known
@@ -92,13 +93,17 @@ class Desk:
         run.say(Finished(signed))
         return run
 
-    async def leave(self, run: Run, seconds: float) -> None:
-        """A follower went away: stop the run when nobody has come back after `seconds`."""
-        if run.followers or run.done:
-            return
-        await trio.sleep(seconds)
+    def watch_abandoned(self, run: Run, seconds: float) -> None:
+        """A follower went away: stop the run unless it ends or somebody comes back within `seconds`."""
+
+        async def watch() -> None:
+            with trio.move_on_after(seconds):
+                await run.ended()
+            if not run.followers:
+                run.stop(Status.CANCELLED)
+
         if not run.followers:
-            run.stop(Status.CANCELLED)
+            self.nursery.start_soon(watch)
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new; let the runs finish for `seconds`, then end them with a signed reason."""
@@ -111,9 +116,7 @@ class Desk:
 
     async def _all_done(self) -> None:
         while self.runs:
-            run = next(iter(self.runs.values()))
-            async for _ in run.follow():
-                pass
+            await next(iter(self.runs.values())).ended()
             await trio.lowlevel.checkpoint()
 
 

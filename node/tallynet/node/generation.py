@@ -97,7 +97,7 @@ class Worker:
             completion_tokens=transcript.token_count,
             price=offer.price(len(admitted.prompt), transcript.token_count),
             started=started,
-            ended=self.clock(),
+            ended=max(started, self.clock()),  # a clock set back must not break the leaf
             status=status,
             trace=transcript.trace_root,
             client_signature=admitted.job.signature,

@@ -16,7 +16,7 @@ from typing import Any
 import trio
 
 from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.errors import InvalidReceipt, Misconfigured
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.merkle import Tree
 from tallynet.protocol.units import Address, Digest, JobId, Seconds
@@ -196,7 +196,12 @@ def _leaf_hashes(database: sqlite3.Connection) -> Iterator[Digest]:
     for position, (index, leaf) in enumerate(database.execute("SELECT position, leaf FROM entries ORDER BY position")):
         if index != position:
             raise Misconfigured(f"The log misses entry {position}.", remedy="Restore the whole data folder.")
-        yield Leaf.unpack(leaf).hash
+        try:
+            yield Leaf.unpack(leaf).hash
+        except InvalidReceipt as error:
+            raise Misconfigured(
+                f"Entry {position} of the log is damaged: {error}.", remedy="Restore the whole data folder."
+            ) from error
 
 
 @contextmanager

@@ -73,5 +73,3 @@ class LogDesk:
     def _check_within(self, low: int, high: int) -> None:
         if not 1 <= low <= high <= self.journal.size:
             raise InvalidProof(f"a proof from {low} to {high} is asked of a log of {self.journal.size} entries")
-
-

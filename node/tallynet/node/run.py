@@ -4,7 +4,7 @@ The run does not belong to a connection. A client that loses its line and sends 
 same run from its first word.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import trio
 
@@ -31,6 +31,11 @@ class Run:
     def done(self) -> bool:
         return bool(self.frames) and isinstance(self.frames[-1], Finished | Rejected)
 
+    async def ended(self) -> None:
+        """Wait for the last frame."""
+        while not self.done:
+            await self._news.park()
+
     def say(self, frame: Frame) -> None:
         """Tell all followers, present and future."""
         self.frames.append(frame)
@@ -46,8 +51,8 @@ class Run:
             self.cut_short = why
             self.scope.cancel()
 
-    async def follow(self) -> AsyncIterator[Frame]:
-        """Everything said about the run, from the start to its last frame."""
+    async def follow(self) -> AsyncGenerator[Frame, None]:
+        """Everything said about the run, from the start to its last frame. Close it (`aclosing`) to stop following."""
         told = 0
         self.followers += 1
         try:

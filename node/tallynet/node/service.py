@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 import trio
@@ -79,7 +79,9 @@ class Node:
                 async with trio.open_nursery() as runs:
                     desk, advertising = self._open_desks(journal, runs)
                     status = Status(self.config, self.key, self.engine, journal, anchoring, desk, self.clock)
-                    http = await services.start(serve_http, self.config.http, status, LogDesk(self.key, self.ledger.domain, journal))
+                    http = await services.start(
+                        serve_http, self.config.http, status, LogDesk(self.key, self.ledger.domain, journal)
+                    )
                     for service in (anchoring.run, advertising.speak, advertising.learn, advertising.provide,
                                     advertising.listen, self._forget(journal)):  # fmt: skip
                         services.start_soon(service)
@@ -133,13 +135,14 @@ class Node:
             await self._follow(stream, run)
         finally:
             if not run.done:
-                desk.nursery.start_soon(desk.leave, run, self.config.abandon_seconds)
+                desk.watch_abandoned(run, self.config.abandon_seconds)
 
     async def _follow(self, stream: Stream, run: Run) -> None:
         async with trio.open_nursery() as both:
             both.start_soon(_heed_cancel, stream, run)
-            async for frame in run.follow():
-                await send_frame(stream, frame)
+            async with aclosing(run.follow()) as frames:
+                async for frame in frames:
+                    await send_frame(stream, frame)
             both.cancel_scope.cancel()
 
     async def _say_goodbye(self, advertising: Advertising, anchoring: Anchoring) -> None:

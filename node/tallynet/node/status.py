@@ -105,9 +105,7 @@ def _add_log_routes(app: FastAPI, status: Status, desk: LogDesk) -> None:
         }
 
     @app.get("/log/entries")
-    async def entries(
-        start: _Size = 0, count: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 256
-    ) -> dict[str, object]:
+    async def entries(start: _Size = 0, count: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 256) -> dict[str, object]:
         leaves = await desk.journal.leaves(start, count)
         return {"start": start, "leaves": [leaf.hex() for leaf in leaves]}
 
@@ -169,5 +167,5 @@ async def serve_http(
     except* OSError as group:
         raise Misconfigured(
             f"The HTTP address {bind} cannot be used: {group.exceptions[0]}.",
-            remedy="Choose another with `http = \"host:port\"`, or port 0 for any free one.",
+            remedy='Choose another with `http = "host:port"`, or port 0 for any free one.',
         ) from group

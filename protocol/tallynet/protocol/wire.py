@@ -35,6 +35,8 @@ MAX_ENTRIES = 1024
 """Most leaves in one reply."""
 MAX_PATH = 63
 MAX_ADVERTS = 256
+MAX_PROMPT_TOKENS = 65536
+"""Longest prompt whose token ids fit a frame."""
 MAX_REASON = 1024
 """Characters of a refusal's reason."""
 MAX_RETRY_MS = 2**32 - 1
@@ -69,7 +71,7 @@ class Accepted(Frame, frozen=True, tag="accepted"):
     """Node to client: the job is taken."""
 
     job: Annotated[JobId, Bytes32]
-    prompt: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**32)], ...], Meta(max_length=65536)]
+    prompt: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**32)], ...], Meta(max_length=MAX_PROMPT_TOKENS)]
     """The prompt's token ids under the model's own template."""
     waiting: Annotated[int, Meta(ge=0, lt=2**32)]
     """Jobs that come before this one."""

@@ -46,22 +46,16 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train from nothing (about an hour on two cores)")
     train.add_argument("--out", type=Path, required=True, help="folder of the model, replaced at the end")
-    train.add_argument(
-        "--from", dest="resumed", type=Path, help="start from this model and run only the last phase"
-    )
+    train.add_argument("--from", dest="resumed", type=Path, help="start from this model and run only the last phase")
     train.add_argument("--threads", type=int, default=Recipe.threads, help="processor threads")
     evaluate = commands.add_parser("evaluate", help="measure accuracy on held-out questions")
-    evaluate.add_argument(
-        "--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one"
-    )
+    evaluate.add_argument("--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one")
     evaluate.add_argument("--count", type=int, default=400, help="held-out questions per task, at most")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     evaluate.add_argument("--write", action="store_true", help="write metrics.json and the card")
     question = commands.add_parser("ask", help="answer one prompt greedily")
     question.add_argument("prompt", help="what to ask")
-    question.add_argument(
-        "--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one"
-    )
+    question.add_argument("--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one")
     question.add_argument("--max-new-tokens", type=int, default=480, help="tokens of the answer, at most")
     return parser
 
@@ -99,9 +93,7 @@ def run_training(out: Path, recipe: Recipe, resumed: Path | None) -> None:
         report_line(f"wrote {out} after {facts['minutes']} minutes")
 
 
-def collect_metrics(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: int
-) -> dict[str, Any]:
+def collect_metrics(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: int) -> dict[str, Any]:
     """Measure everything that metrics.json records."""
     scores = evaluate_tasks(model, tokenizer, count)
     return {

@@ -1,0 +1,58 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. Each makes .venv on first use.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: demo test check lint types layers tests bench tiny-model evaluate-model vectors contract clean
+
+demo: $(READY)  ## the life of a job in one process, with a cheat caught
+	$(BIN)/tallynet demo
+
+test: check tests  ## everything that must hold: lint, types, layers, tests
+
+check: lint types layers
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+tests: $(READY)
+	$(BIN)/pytest -q --durations=15
+
+bench: $(READY)  ## figures side by side with their baselines, in one run
+	$(BIN)/python -m tests.benchmarks
+
+tiny-model: $(READY)  ## train the model that comes with the package, about an hour on two cores
+	$(BIN)/python -m tallynet.devnet.tiny train --out devnet/tallynet/devnet/models/tally-tiny
+
+evaluate-model: $(READY)  ## held-out accuracy of the model that comes with the package
+	$(BIN)/python -m tallynet.devnet.tiny evaluate --model devnet/tallynet/devnet/models/tally-tiny
+
+vectors: $(READY)
+	$(BIN)/python -m tests.protocol.generate_vectors
+
+contract: $(READY)
+	$(BIN)/python -m tallynet.ledger.compile
+
+# torch comes first and alone: whatever wants torch is then content with the build for this machine.
+# trio-stubs, which libp2p's dependency trio-typing brings, describes a trio of 2023 and hides trio's own types.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11."; exit 1; }
+	@command -v gcc >/dev/null || { echo "A C compiler is missing: install it with 'apt-get install gcc'."; exit 1; }
+	@echo '#include <gmp.h>' | gcc -E -x c - >/dev/null 2>&1 || { echo "The GMP headers are missing: install them with 'apt-get install libgmp-dev'."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { echo "Python's venv is missing: install it with 'apt-get install python3-venv'."; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@rm -rf $(VENV)/lib/python3*/site-packages/trio-stubs
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,111 @@
+"""One node as a program: open what it needs, run it until a signal, write down that it is ready."""
+
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from tallynet.console.network_file import NetworkFile, read_network
+from tallynet.engine import open_engine
+from tallynet.ledger import Ledger
+from tallynet.network.transport import PeerAddress, Transport
+from tallynet.node.config import NodeConfig
+from tallynet.node.service import Node, Running
+from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.keys import Key
+from tallynet.protocol.keystore import read_keystore
+from tallynet.protocol.units import prefixed
+
+log = logging.getLogger(__name__)
+
+
+async def run_node(config: NodeConfig, ready: Path | None) -> None:
+    """The whole life of the process: until SIGINT or SIGTERM, gracefully; a second signal ends it at once."""
+    began = time.monotonic()
+    network, key = read_network(config.network), read_keystore(config.keystore, config.password)
+    engine = await trio.to_thread.run_sync(
+        lambda: open_engine(config.model, device=config.device, dtype=config.dtype, slots=config.slots)
+    )
+    peers = _bootstrap(network, key)
+    async with _open_ledger(network) as ledger, trio.open_nursery() as nursery:
+        await _check_registered(ledger, key)
+        node = Node(config, key, _open_transport(config, key, peers), ledger, engine, peers)
+        nursery.start_soon(_stop_on_signal, node, nursery.cancel_scope)
+        nursery.start_soon(_run, node, nursery, config, ready, began)
+
+
+async def _run(node: Node, nursery: trio.Nursery, config: NodeConfig, ready: Path | None, began: float) -> None:
+    async with trio.open_nursery() as serving:
+        running: Running = await serving.start(node.run)
+        seconds = time.monotonic() - began
+        log.info("ready after %.1f s: %s", seconds, running.peer)
+        if ready is not None:
+            _write_ready(ready, node, running, seconds)
+    nursery.cancel_scope.cancel()
+
+
+async def _stop_on_signal(node: Node, scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            if node.stopping.is_set():
+                scope.cancel()
+                return
+            log.info("stopping on %s; once more to stop at once", signal.Signals(number).name)
+            node.stop()
+
+
+@asynccontextmanager
+async def _open_ledger(network: NetworkFile) -> AsyncIterator[Ledger]:
+    from tallynet.ledger.chain import ChainLedger, ChainSettings  # slow to import
+
+    settings = ChainSettings(confirmations=network.confirmations - 1)  # the file counts the anchor's own block
+    ledger = await ChainLedger.connect(
+        network.rpc_url, network.domain.contract, chain_id=network.chain_id, settings=settings
+    )
+    try:
+        yield ledger
+    finally:
+        await ledger.aclose()
+
+
+def _open_transport(config: NodeConfig, key: Key, peers: tuple[PeerAddress, ...]) -> Transport:
+    from tallynet.network.host import Libp2pTransport  # slow to import
+
+    return Libp2pTransport(key, listen=config.listen, announce=config.announce, bootstrap=peers)
+
+
+def _bootstrap(network: NetworkFile, key: Key) -> tuple[PeerAddress, ...]:
+    """Everyone the network file names but ourselves."""
+    peers = [PeerAddress.parse(text) for text in network.bootstrap]
+    return tuple(peer for peer in peers if peer.peer != key.peer_id)
+
+
+async def _check_registered(ledger: Ledger, key: Key) -> None:
+    if await ledger.node(key.address) is None:
+        raise Misconfigured(
+            f"Node {prefixed(key.address)} is not registered on the ledger.",
+            remedy="Register it with `tallynet node register`; its receipts are worth nothing without a stake.",
+        )
+
+
+def _write_ready(path: Path, node: Node, running: Running, seconds: float) -> None:
+    """Tell whoever started us; the file appears whole or not at all."""
+    facts = {
+        "address": prefixed(node.key.address),
+        "peer": node.key.peer_id,
+        "multiaddr": str(running.peer),
+        "http": running.http,
+        "model": prefixed(node.engine.info.model),
+        "model_name": node.engine.info.name,
+        "pid": os.getpid(),
+        "seconds": round(seconds, 2),
+    }
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(facts, indent=2) + "\n")
+    part.replace(path)

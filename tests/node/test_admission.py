@@ -1,0 +1,165 @@
+"""(2) What a node takes: checks (1) to (8) of spec chapter 2, each broken alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from tallynet.engine import FakeEngine
+from tallynet.node.admission import Admission, Admitted
+from tallynet.protocol.eip712 import Domain
+from tallynet.protocol.errors import Busy, InvalidJob
+from tallynet.protocol.job import Sampling
+from tallynet.protocol.request import Message, Request
+from tallynet.protocol.units import Digest, Milliseconds
+from tallynet.protocol.wire import Submit
+from tests.node.examples import DOMAIN, SECRET, START, STRANGER, valid_config, valid_offer, valid_submit
+
+Admit = Callable[..., Any]
+
+
+@pytest.fixture
+def admit(tmp_path: Path) -> Admit:
+    """All checks in order, as the desk makes them."""
+
+    async def check(submit: Submit, taken: int = 0, price: int = 0, now: Milliseconds = START) -> Admitted:
+        admission = Admission(valid_config(tmp_path, max_tokens=100, queue=2), DOMAIN, FakeEngine(context_length=64))
+        job = admission.identify(submit, now)
+        return await admission.admit(submit, job, valid_offer(completion_price=price), taken)
+
+    return check
+
+
+def say(text: str) -> Request:
+    return Request(messages=(Message("user", text),))
+
+
+async def test_valid(admit: Admit) -> None:
+    submit = valid_submit()
+
+    admitted = await admit(submit)
+
+    assert admitted.job.job == submit.signed.job
+    assert admitted.secret == SECRET
+    assert 1 <= len(admitted.prompt) < 64
+
+
+async def refusal(admit: Admit, submit: Submit, **situation: Any) -> InvalidJob:
+    with pytest.raises(InvalidJob) as caught:
+        await admit(submit, **situation)
+    return caught.value
+
+
+async def test_1_signed_by_somebody_else(admit: Admit) -> None:
+    submit = valid_submit()
+    forged = valid_submit(key=STRANGER).signed.signature
+
+    error = await refusal(admit, replace(submit, signed=replace(submit.signed, signature=forged)))
+
+    assert error.check == 1
+
+
+@pytest.mark.parametrize("change", [{"chain_id": 1}, {"contract": STRANGER.address}])
+async def test_1_signed_for_another_chain_or_contract(admit: Admit, change: dict[str, Any]) -> None:
+    elsewhere = Domain(**{"chain_id": DOMAIN.chain_id, "contract": DOMAIN.contract, **change})
+
+    assert (await refusal(admit, valid_submit(domain=elsewhere))).check == 1
+
+
+async def test_1_changed_after_signing(admit: Admit) -> None:
+    submit = valid_submit()
+    dearer = replace(submit.signed.job, max_price=submit.signed.job.max_price + 1)
+
+    assert (await refusal(admit, replace(submit, signed=replace(submit.signed, job=dearer)))).check == 1
+
+
+@pytest.mark.parametrize("ahead", [-1, 0, 3_600_001, 2**53 - 1 - START])
+async def test_2_deadline_over_or_too_far(admit: Admit, ahead: int) -> None:
+    error = await refusal(admit, valid_submit(deadline=START + ahead))
+
+    assert error.check == 2
+    assert str(START + ahead) in str(error)
+
+
+@pytest.mark.parametrize("ahead", [1, 3_600_000])
+async def test_2_deadline_just_within(admit: Admit, ahead: int) -> None:
+    await admit(valid_submit(deadline=START + ahead))
+
+
+@pytest.mark.parametrize("change", [{"task": 2}, {"model": Digest(bytes(32))}])
+async def test_3_unknown_task_or_model(admit: Admit, change: dict[str, Any]) -> None:
+    assert (await refusal(admit, valid_submit(**change))).check == 3
+
+
+@pytest.mark.parametrize("part", ["request", "secret"])
+async def test_4_another_request_or_secret(admit: Admit, part: str) -> None:
+    error = await refusal(admit, replace(valid_submit(), **{part: bytes(32)}))
+
+    assert error.check == 4
+    assert "commits to" in str(error)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x81\xa4text\xa2\xff\xfe",
+        b"\x80",
+        b"\x82\xa4text\xa1a\xa4more\xc0",
+        b"\x81\xa4text\xd9\x01a",
+        b"not msgpack",
+    ],
+    ids=["invalid-utf-8", "empty", "unknown-field", "not-canonical", "noise"],
+)
+async def test_4_request_that_cannot_be_read(admit: Admit, data: bytes) -> None:
+    submit = valid_submit(request=data)
+
+    error = await refusal(admit, submit)
+
+    assert error.check == 4
+    assert "commits to" not in str(error)
+
+
+async def test_5_prompt_longer_than_the_context(admit: Admit) -> None:
+    error = await refusal(admit, valid_submit(request=say("Tokyo " * 64)))
+
+    assert error.check == 5
+    assert "64" in str(error)
+
+
+@pytest.mark.parametrize("tokens", [101, 8192])
+async def test_6_more_tokens_than_this_node_answers(admit: Admit, tokens: int) -> None:
+    assert (await refusal(admit, valid_submit(sampling=Sampling(max_tokens=tokens)))).check == 6
+
+
+async def test_6_as_many_tokens_as_this_node_answers(admit: Admit) -> None:
+    await admit(valid_submit(sampling=Sampling(max_tokens=100)))
+
+
+async def test_7_dearer_than_the_ceiling(admit: Admit) -> None:
+    error = await refusal(admit, valid_submit(max_price=20 * 7 - 1), price=7)
+
+    assert error.check == 7
+    assert "140 wei" in str(error) and "139 wei" in str(error)
+
+
+async def test_7_just_as_dear_as_the_ceiling(admit: Admit) -> None:
+    await admit(valid_submit(max_price=20 * 7), price=7)
+
+
+async def test_8_no_room_in_the_queue(admit: Admit) -> None:
+    with pytest.raises(Busy, match=r"^\(8\) 6 jobs run or wait here, there is room for 6") as caught:
+        await admit(valid_submit(), taken=6)
+
+    assert 250 <= caught.value.retry_after_ms <= 60_000
+
+
+async def test_8_the_last_place_in_the_queue(admit: Admit) -> None:
+    await admit(valid_submit(), taken=5)
+
+
+async def test_the_first_broken_rule_is_named(admit: Admit) -> None:
+    everything_wrong = valid_submit(model=Digest(bytes(32)), request=say("Tokyo " * 64), max_price=0)
+
+    assert (await refusal(admit, everything_wrong, price=7, taken=99)).check == 3

@@ -1,0 +1,159 @@
+"""How a node is set up: every setting is checked once, by name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallynet.node.config import MAX_PROMISE_SECONDS, NodeConfig
+from tallynet.protocol.errors import Misconfigured
+from tests.node.examples import valid_config
+
+VALID = 'keystore = "key.json"\ndata = "data"\nnetwork = "network.json"\n'
+
+
+def read(folder: Path, text: str, **environment: str) -> NodeConfig:
+    path = folder / "node.toml"
+    path.write_text(text)
+    return NodeConfig.read(path, environment)
+
+
+def test_a_short_file_is_enough(tmp_path: Path) -> None:
+    config = read(tmp_path, VALID)
+
+    assert config.model == "fake"
+    assert config.queue == 64
+    assert config.password == ""
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    config = read(tmp_path, VALID)
+
+    assert (config.keystore, config.data) == (tmp_path / "key.json", tmp_path / "data")
+
+
+def test_absolute_paths_stay(tmp_path: Path) -> None:
+    config = read(tmp_path, VALID.replace('"data"', '"/var/lib/node"'))
+
+    assert config.data == Path("/var/lib/node")
+
+
+def test_a_model_directory_is_relative_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "models" / "tiny").mkdir(parents=True)
+
+    config = read(tmp_path, VALID + 'model = "models/tiny"\n')
+
+    assert config.model == str(tmp_path / "models" / "tiny")
+
+
+def test_a_model_that_is_no_directory_is_a_hub_id(tmp_path: Path) -> None:
+    assert read(tmp_path, VALID + 'model = "org/name"\n').model == "org/name"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("slots", 0),
+        ("slots", 1025),
+        ("queue", -1),
+        ("queue", 100_001),
+        ("max_tokens", 0),
+        ("max_tokens", 8193),
+        ("max_deadline_seconds", 0.5),
+        ("max_deadline_seconds", float("inf")),
+        ("prompt_price_wei", -1),
+        ("prompt_price_wei", 2**53),
+        ("completion_price_wei", -1),
+        ("completion_price_wei", 2**53),
+        ("anchor_seconds", 0.0),
+        ("anchor_seconds", float("nan")),
+        ("anchor_count", 0),
+        ("advert_seconds", 0.1),
+        ("advert_seconds", 121.0),
+        ("keep_answers_seconds", -1),
+        ("abandon_seconds", -0.1),
+        ("drain_seconds", 3601.0),
+    ],
+)
+def test_out_of_bounds(tmp_path: Path, name: str, value: object) -> None:
+    with pytest.raises(Misconfigured, match=f"^{name} is .*, not within"):
+        valid_config(tmp_path, **{name: value})
+
+
+def test_a_promise_that_leaves_no_time_to_anchor(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="promise_seconds is 599, less than twice anchor_seconds"):
+        valid_config(tmp_path, promise_seconds=599, anchor_seconds=300.0)
+
+
+def test_a_promise_for_a_distant_future(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=f"promise_seconds is {MAX_PROMISE_SECONDS + 1}, more than"):
+        valid_config(tmp_path, promise_seconds=MAX_PROMISE_SECONDS + 1)
+
+
+def test_unknown_setting_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="Unknown setting 'prize_wei'") as caught:
+        read(tmp_path, VALID + "prize_wei = 1\n")
+
+    assert "completion_price_wei" in caught.value.remedy
+
+
+def test_missing_setting_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="keystore"):
+        read(tmp_path, 'data = "data"\nnetwork = "network.json"\n')
+
+
+@pytest.mark.parametrize("line", ["queue = 'many'", "listen = 4001", "model = ['a', 'b']", "anchor_seconds = []"])
+def test_setting_of_the_wrong_type(tmp_path: Path, line: str) -> None:
+    with pytest.raises(Misconfigured, match="A setting is wrong"):
+        read(tmp_path, f"{VALID}{line}\n")
+
+
+def test_text_that_is_no_toml(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="not valid TOML"):
+        read(tmp_path, "keystore =")
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "node.toml").write_bytes(b'keystore = "\xff"')
+
+    with pytest.raises(Misconfigured, match="not valid TOML"):
+        NodeConfig.read(tmp_path / "node.toml", {})
+
+
+def test_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        NodeConfig.read(tmp_path / "node.toml", {})
+
+    assert "tallynet node init" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("queue", "7", 7),
+        ("anchor_seconds", "2.5", 2.5),
+        ("http", "", ""),
+        ("listen", "/ip4/127.0.0.1/tcp/1,/ip4/127.0.0.1/tcp/2", ("/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/2")),
+    ],
+)
+def test_the_environment_overrides_the_file(tmp_path: Path, name: str, text: str, value: Any) -> None:
+    config = read(tmp_path, VALID + "queue = 5\n", **{f"TALLYNET_NODE_{name.upper()}": text})
+
+    assert getattr(config, name) == value
+
+
+def test_the_environment_is_checked_too(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="queue is -1"):
+        read(tmp_path, VALID, TALLYNET_NODE_QUEUE="-1")
+
+
+def test_the_password_comes_from_the_environment_and_is_not_shown(tmp_path: Path) -> None:
+    config = read(tmp_path, VALID, TALLYNET_PASSWORD="correct horse")
+
+    assert config.password == "correct horse"
+    assert "correct horse" not in repr(config)
+
+
+def test_the_password_has_no_place_in_the_file(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="Unknown setting 'password'"):
+        read(tmp_path, VALID + 'password = "correct horse"\n')
