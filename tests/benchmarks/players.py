@@ -69,9 +69,8 @@ async def _generate(engine: Engine, client: int) -> Told:
 
 
 async def _ask(client: AsyncClient, model: str, number: int) -> Told:
-    messages = [{"role": turn.role, "content": turn.content} for turn in request(number).messages]
     answer = await client.ask(
-        model, messages, max_tokens=MAX_TOKENS, temperature=TEMPERATURE, deadline_seconds=DEADLINE_SECONDS
+        model, request(number), max_tokens=MAX_TOKENS, temperature=TEMPERATURE, deadline_seconds=DEADLINE_SECONDS
     )
     return Told(len(answer.tokens), len(answer.chunks), answer.seconds_to_first_token or answer.seconds)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import trio
-from tests.node.examples import DOMAIN, NODE, START, STRANGER, append, valid_leaf
 
 from tallynet.node.journal import Journal, open_journal
 from tallynet.protocol import merkle
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.units import Address, JobId, Seconds
+from tests.node.examples import DOMAIN, NODE, START, STRANGER, append, valid_leaf
 
 
 @contextmanager
@@ -89,9 +89,7 @@ async def test_many_appends_at_once_share_their_commits(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         with behind_its_back(tmp_path) as database:
             database.execute("CREATE TABLE swaps (size)")
-            database.execute(
-                "CREATE TRIGGER seen AFTER UPDATE ON head BEGIN INSERT INTO swaps VALUES (new.size); END"
-            )
+            database.execute("CREATE TRIGGER seen AFTER UPDATE ON head BEGIN INSERT INTO swaps VALUES (new.size); END")
         async with trio.open_nursery() as nursery:
             for number in range(100):
                 nursery.start_soon(append, journal, number)

@@ -1,0 +1,85 @@
+"""What README.md shows is true: its program runs against a real network, its commands and targets exist."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import trio
+from typer.testing import CliRunner
+
+from tallynet.console.network_file import write_network
+from tallynet.devnet.command import app
+from tallynet.devnet.fixture import open_devnet
+from tallynet.devnet.plan import DEFAULT_MODEL
+from tallynet.devnet.world import real_world
+from tallynet.engine import open_engine
+from tallynet.node.config import NodeConfig
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PROGRAM = "".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+COMMANDS = re.findall(r"^\.venv/bin/(tallynet .*?)(?:\s+#.*)?$", README, re.MULTILINE)
+TARGETS = re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE)
+
+
+async def test_the_python_example_runs_against_a_real_network(tmp_path: Path) -> None:
+    (tmp_path / "D").mkdir()
+    engine = await trio.to_thread.run_sync(open_engine, str(DEFAULT_MODEL))
+    async with open_devnet(tmp_path / "nodes", world=real_world, engine=lambda: engine) as devnet:
+        write_network(tmp_path / "D" / "network.json", devnet.network)
+        environment = {"TALLYNET_CONFIG": str(tmp_path / "config"), "PATH": ""}
+        done = await trio.run_process(
+            [sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment, capture_stdout=True, stderr=None
+        )
+
+    assert "Tokyo" in done.stdout.decode()
+    assert (tmp_path / "story.tally").read_text().startswith("tallynet-bundle@v1\n")
+
+
+def test_the_readme_has_its_commands() -> None:
+    assert len(COMMANDS) == 4
+    assert {"demo", "test", "bench"} <= set(TARGETS)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_command_of_the_readme_exists(line: str) -> None:
+    words = line.split()[1:]
+    path = words[: 2 if words[0] in ("audit", "devnet", "node") else 1]
+    shown = CliRunner().invoke(app, [*path, "--help"])
+
+    assert shown.exit_code == 0
+    for option in (word for word in words if word.startswith("--")):
+        assert option in shown.output
+
+
+@pytest.mark.parametrize("target", sorted(set(TARGETS)))
+def test_make_target_of_the_readme_exists(target: str) -> None:
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def _linked() -> Iterator[str]:
+    for text in [ROOT / "README.md", *ROOT.glob("*/README.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", text.read_text()):
+            yield str((text.parent / link).relative_to(ROOT) if not link.startswith("../") else (text.parent / link))
+
+
+@pytest.mark.parametrize("link", sorted(set(_linked())))
+def test_linked_file_exists(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+def test_the_example_configuration_names_every_setting_with_its_default(tmp_path: Path) -> None:
+    example = tmp_path / "node.toml"
+    example.write_text((ROOT / "node" / "config.example.toml").read_text())
+    config = NodeConfig.read(example, {})
+
+    own = {"keystore", "data", "network", "model", "password"}
+    for field in fields(NodeConfig):
+        if field.name not in own:
+            assert getattr(config, field.name) == field.default, field.name
