@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tallynet.audit.moments import moment
+from tallynet.console.moments import moment
 from tallynet.ledger.ledger import Anchor, Ledger
 from tallynet.network.log_reader import LogReader
 from tallynet.protocol.bundle import AnchorRef, Bundle, attach_anchor

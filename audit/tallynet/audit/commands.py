@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tallynet.audit.bundle_file import read_file, replace_file
-from tallynet.audit.connection import find_peer, open_chain, open_ledger, open_transport
+from tallynet.audit.connection import find_peer, open_chain, open_transport
 from tallynet.audit.node_audit import NodeAudit, NodeVerdict, audit_node
 from tallynet.audit.node_audit import Progress as Heard
 from tallynet.audit.report import (
@@ -33,6 +33,7 @@ from tallynet.console.terminal import (
     Terminal,
     command,
 )
+from tallynet.ledger.opening import open_ledger
 from tallynet.network.transport import PeerAddress
 from tallynet.protocol.bundle_checks import CheckResult
 from tallynet.protocol.errors import Misconfigured
@@ -155,7 +156,8 @@ def _address(text: str) -> Address:
 
 
 async def _audit_node(network: NetworkFile, node: Address, given: PeerAddress | None, terminal: Terminal) -> NodeAudit:
-    async with open_ledger(network) as ledger, open_transport(network) as transport:
+    opening = open_ledger(network.rpc_url, network.domain, network.confirmations)
+    async with opening as ledger, open_transport(network) as transport:
         peer = given or await find_peer(transport, ledger, network, node)
         with _progress(terminal.notes, node) as heard:
             return await audit_node(transport, ledger, node, peer, progress=heard)

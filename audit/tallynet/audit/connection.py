@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from tallynet.audit.anchoring import Chain
 from tallynet.console.network_file import NetworkFile
 from tallynet.ledger.ledger import Ledger
+from tallynet.ledger.opening import open_ledger
 from tallynet.network.address_book import AddressBook
 from tallynet.network.discovery import discover
 from tallynet.network.log_reader import LogReader
@@ -20,24 +21,12 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def open_ledger(network: NetworkFile) -> AsyncIterator[Ledger]:
-    """The contract of the network file, only to be read. Raises `ChainUnreachable`, `Misconfigured`."""
-    from tallynet.ledger.chain import ChainLedger, ChainSettings
-
-    settings = ChainSettings(confirmations=network.confirmations - 1)  # the file counts the anchor's own block
-    ledger = await ChainLedger.connect(
-        network.rpc_url, network.domain.contract, chain_id=network.chain_id, settings=settings
-    )
-    try:
-        yield ledger
-    finally:
-        await ledger.aclose()
-
-
-@asynccontextmanager
 async def open_chain(network: NetworkFile) -> AsyncIterator[Chain]:
     """Chain and, only once a node's log is asked for, the peer-to-peer network."""
-    async with open_ledger(network) as ledger, AsyncExitStack() as opened:
+    async with (
+        open_ledger(network.rpc_url, network.domain, network.confirmations) as ledger,
+        AsyncExitStack() as opened,
+    ):
 
         async def find(node: Address) -> LogReader:
             transport = await opened.enter_async_context(open_transport(network))

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.text import Text
 
 from tallynet.audit.claims import level, not_proven
-from tallynet.audit.moments import moment
 from tallynet.audit.node_audit import NodeAudit, NodeVerdict
 from tallynet.audit.verify import Verdict, Verification
+from tallynet.console.moments import moment
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.bundle_checks import CheckResult, State
 from tallynet.protocol.errors import InvalidJob

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import trio
 
-from tallynet.client.moments import moment
+from tallynet.console.moments import moment
 from tallynet.ledger.ledger import Anchor, Ledger
 from tallynet.network.log_reader import LogReader
 from tallynet.protocol.bundle import AnchorRef, Bundle, attach_anchor

@@ -28,6 +28,7 @@ from tallynet.client.terms import AskOptions, Terms, read_terms
 from tallynet.console.folders import config_folder
 from tallynet.console.network_file import NetworkFile, read_network
 from tallynet.ledger.ledger import Ledger, NodeEntry
+from tallynet.ledger.opening import open_ledger
 from tallynet.network.address_book import AddressBook
 from tallynet.network.log_reader import LogReader
 from tallynet.network.transport import Transport
@@ -146,15 +147,9 @@ class AsyncClient:
     async def _chain(self) -> Ledger:
         async with self._connecting:
             if self._ledger is None:
-                from tallynet.ledger.chain import ChainLedger, ChainSettings  # web3: slow, and seldom needed
-
                 network = self.network
-                settings = ChainSettings(confirmations=network.confirmations - 1)
-                ledger = await ChainLedger.connect(
-                    network.rpc_url, network.domain.contract, chain_id=network.chain_id, settings=settings
-                )
-                self._stack.push_async_callback(ledger.aclose)
-                self._ledger = ledger
+                opening = open_ledger(network.rpc_url, network.domain, network.confirmations)
+                self._ledger = await self._stack.enter_async_context(opening)
         return self._ledger
 
     async def _registry(self) -> Sequence[NodeEntry]:

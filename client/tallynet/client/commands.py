@@ -19,8 +19,8 @@ from tallynet.client.display import (
     summary,
     write,
 )
-from tallynet.client.moments import moment
 from tallynet.client.terms import DEADLINE_SECONDS, AskOptions
+from tallynet.console.moments import moment
 from tallynet.console.terminal import FAILED, DebugOption, JsonOption, NetworkOption, Terminal, command
 from tallynet.protocol.errors import Busy, InvalidSignature, Misconfigured, Pending, Refused, Unreachable
 from tallynet.protocol.job import MAX_TOKENS

@@ -13,6 +13,7 @@ from tallynet.devnet.deployment import deploy_ledger, enlist
 from tallynet.devnet.plan import Plan, Seat, occupied, prepare
 from tallynet.devnet.program import Program, Ready
 from tallynet.devnet.purse import Purse
+from tallynet.ledger.opening import open_ledger
 from tallynet.protocol.errors import ChainUnreachable, NodeUnreachable
 
 Announce = Callable[[Path, NetworkFile], None]
@@ -93,16 +94,11 @@ async def _deploy(plan: Plan, board: Board, rpc_url: str, seats: list[Seat]) -> 
 
 async def _enlist_all(network: NetworkFile, seats: list[Seat]) -> None:
     """Pay and register everybody, while their models still load."""
-    from tallynet.ledger.chain import ChainLedger
-
-    ledger = await ChainLedger.connect(network.rpc_url, network.domain.contract, chain_id=network.chain_id)
     purse = Purse(network.rpc_url, funded_key())
-    try:
+    async with open_ledger(network.rpc_url, network.domain, network.confirmations) as ledger:
         async with trio.open_nursery() as nursery:
             for seat in seats:
                 nursery.start_soon(enlist, ledger, purse, seat.member)
-    finally:
-        await ledger.aclose()
 
 
 class Crew:

@@ -11,6 +11,7 @@ from tallynet.console.network_file import NetworkFile
 from tallynet.devnet.deployment import STAKE, Member, deploy_ledger, enlist
 from tallynet.devnet.lifetime import free_ports
 from tallynet.ledger.ledger import Ledger
+from tallynet.ledger.opening import open_ledger
 from tallynet.network.transport import PeerAddress, Transport
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import prefixed
@@ -64,22 +65,10 @@ async def real_world(clock: Clock = time.time) -> AsyncIterator[World]:
         chain = EmbeddedChain([key.address for key in funded_keys()], clock=clock)
         url = await nursery.start(ChainServer(chain).run)
         network = await deploy_ledger(url, funded_key(), "devnet")
-        async with _ledger(network) as ledger:
+        async with open_ledger(network.rpc_url, network.domain, network.confirmations) as ledger:
             purse = Purse(url, funded_key())
             yield World(network, ledger, _place, _transport, lambda member: enlist(ledger, purse, member))
         nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def _ledger(network: NetworkFile) -> AsyncIterator[Ledger]:
-    from tallynet.ledger.chain import ChainLedger, ChainSettings
-
-    settings = ChainSettings(confirmations=network.confirmations - 1)
-    ledger = await ChainLedger.connect(network.rpc_url, network.domain.contract, settings=settings)
-    try:
-        yield ledger
-    finally:
-        await ledger.aclose()
 
 
 def _place() -> str:

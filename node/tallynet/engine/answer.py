@@ -17,7 +17,11 @@ PIECE_TOKENS = 16
 """Most tokens of a piece: what one signed chunk holds (spec chapter 3)."""
 
 PIECE_SECONDS = 0.04
-"""How long tokens wait for company; the first token never waits."""
+"""How long tokens wait to be a piece, for each generation that runs; the first token never waits."""
+
+LONGEST_WAIT_SECONDS = 0.5
+"""Bound of that wait. A piece costs its reader's node a signature and a message whatever its size: many generations
+with small pieces would take the processor from the decoding they wait for."""
 
 
 class Answer:
@@ -45,13 +49,16 @@ class Answer:
         """Tokens so far."""
         self.finish: Finish | None = None
 
-    def add(self, token: int, logprob: float) -> Piece | None:
-        """Take the next token; returns a piece when one is due, and always when `finish` becomes set."""
+    def add(self, token: int, logprob: float, running: int = 1) -> Piece | None:
+        """Take the next token; returns a piece when one is due, and always when `finish` becomes set.
+
+        `running` is how many generations share the engine now.
+        """
         self.count += 1
         self._tokens.append(token)
         self._logprobs.append(logprob)
         self._text += self._read(token)
-        return self._cut() if self._due() else None
+        return self._cut() if self._due(running) else None
 
     def _read(self, token: int) -> str:
         """The text to show now; sets `finish`."""
@@ -67,9 +74,10 @@ class Answer:
             self.finish = Finish.LENGTH
         return shown + self._stops.rest() if last else shown
 
-    def _due(self) -> bool:
+    def _due(self, running: int) -> bool:
         full = len(self._tokens) == PIECE_TOKENS
-        return self.finish is not None or full or self._clock() - self._cut_at >= PIECE_SECONDS
+        wait = min(PIECE_SECONDS * running, LONGEST_WAIT_SECONDS)
+        return self.finish is not None or full or self._clock() - self._cut_at >= wait
 
     def _cut(self) -> Piece:
         piece = Piece(tuple(self._tokens), self._text, tuple(self._logprobs), self.finish)

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from tallynet.engine.checkpoint import find_checkpoint
 from tallynet.engine.engine import Engine
@@ -42,9 +43,10 @@ def open_engine(
 
 def _open_fake(spec: str, slots: int, context_length: int | None) -> FakeEngine:
     name, paced, speed = spec.partition("@")
-    context = {} if context_length is None else {"context_length": context_length}
-    pace = {"tokens_per_second": _read_speed(speed)} if paced else {}
-    return FakeEngine(name or FAKE, slots=slots, **context, **pace)
+    engine = partial(FakeEngine, name or FAKE, slots=slots)
+    if context_length is not None:
+        engine = partial(engine, context_length=context_length)
+    return engine(tokens_per_second=_read_speed(speed)) if paced else engine()
 
 
 def _read_speed(text: str) -> float:

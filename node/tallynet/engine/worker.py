@@ -131,7 +131,7 @@ class Worker:
             self._outbox.append((ticket, Unreachable("the model's numbers overflowed", remedy=REMEDY)))
             self._end(row)
             return
-        piece = ticket.answer.add(choice.token, choice.logprob)
+        piece = ticket.answer.add(choice.token, choice.logprob, len(self._rows))
         if piece is not None:
             self._outbox.append((ticket, piece))
         if ticket.answer.finish is None:

@@ -16,6 +16,8 @@ from tallynet.protocol.units import Milliseconds
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
+LOOK_SECONDS = 15.0
+"""How often the contract is asked what it really knows."""
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 
@@ -57,18 +59,16 @@ class Anchoring:
         return head
 
     async def run(self) -> None:
-        """Anchor until cancelled."""
-        oldest: float | None = None
+        """Anchor until cancelled. What is anchored is looked after too: a reorganisation may take an anchor away."""
+        since, idle = trio.current_time(), True
         while True:
             await trio.sleep(POLL_SECONDS)
             waiting = self.journal.size - self.anchored
-            if not waiting:
-                oldest = None
-                continue
-            oldest = trio.current_time() if oldest is None else oldest
-            if waiting >= self.anchor_count or trio.current_time() - oldest >= self.anchor_seconds:
+            if idle and waiting:
+                since, idle = trio.current_time(), False  # the age is that of the first entry
+            if waiting >= self.anchor_count or trio.current_time() - since >= self.anchor_seconds:
                 await self.anchor_with_patience()
-                oldest = None
+                since, idle = trio.current_time(), True
 
     async def anchor_with_patience(self) -> None:
         """Anchor the head, again and again until the chain takes it."""
@@ -86,17 +86,19 @@ class Anchoring:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def anchor(self) -> None:
-        """Post the present head once. Raises `ChainUnreachable` or `Refused`."""
+        """Post the present head once. Raises `ChainUnreachable` or `Refused`, and `InvalidCheckpoint` when the contract
+        has seen another history: then two nodes sign with one key, and this one must stop."""
         head = await self.ledger.head(self.key.address)
         size = self.journal.size
+        if head.size > size or (head.size and self.journal.tree.root(head.size) != head.root):
+            raise InvalidCheckpoint(
+                f"the contract knows {head.size} entries of this log with root {head.root.hex()}, {size} are here and "
+                "they do not begin so: another instance anchors"
+            )
         if head.size < size:
             proof = self.journal.tree.consistency(head.size, size) if head.size else []
             anchor = await self.ledger.anchor(self.key, size, self.journal.tree.root(size), proof)
             self.metrics.anchor_gas.inc(anchor.gas)
             log.info("anchored %d entries in block %d for %d gas", size, anchor.block, anchor.gas)
-        elif head.size > size:
-            raise InvalidCheckpoint(
-                f"the contract knows {head.size} entries of this log, {size} are here: another instance anchors"
-            )
         self.anchored = size
         self.metrics.anchored_size.set(size)

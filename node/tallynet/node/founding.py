@@ -8,6 +8,7 @@ import httpx
 
 from tallynet.console.network_file import read_network
 from tallynet.ledger import NodeEntry
+from tallynet.ledger.opening import open_ledger
 from tallynet.node.config import NodeConfig
 from tallynet.protocol.errors import Misconfigured, NodeUnreachable, Refused
 from tallynet.protocol.keys import Key
@@ -44,16 +45,11 @@ def found_node(folder: Path, model: str, network: Path, password: str) -> tuple[
 
 async def register_node(config: NodeConfig, operator: Key, stake: Wei, address: str) -> NodeEntry:
     """Stake for the node. Raises `Refused` with the contract's reason, `ChainUnreachable`, `Misconfigured`."""
-    from tallynet.ledger.chain import ChainLedger  # slow to import
-
     network, key = read_network(config.network), read_keystore(config.keystore, config.password)
     announced = address or f"{(config.announce or config.listen)[0]}/p2p/{key.peer_id}"
-    ledger = await ChainLedger.connect(network.rpc_url, network.domain.contract, chain_id=network.chain_id)
-    try:
+    async with open_ledger(network.rpc_url, network.domain, network.confirmations) as ledger:
         await ledger.register(operator, key, stake, announced)
         entry = await ledger.node(key.address)
-    finally:
-        await ledger.aclose()
     if entry is None:
         raise Refused("The node is not registered after its registration.", reason="no entry")
     return entry

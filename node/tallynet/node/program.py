@@ -5,8 +5,6 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
@@ -14,6 +12,7 @@ import trio
 from tallynet.console.network_file import NetworkFile, read_network
 from tallynet.engine import open_engine
 from tallynet.ledger import Ledger
+from tallynet.ledger.opening import open_ledger
 from tallynet.network.transport import PeerAddress, Transport
 from tallynet.node.config import NodeConfig
 from tallynet.node.service import Node, Running
@@ -33,7 +32,10 @@ async def run_node(config: NodeConfig, ready: Path | None) -> None:
         lambda: open_engine(config.model, device=config.device, dtype=config.dtype, slots=config.slots)
     )
     peers = _bootstrap(network, key)
-    async with _open_ledger(network) as ledger, trio.open_nursery() as nursery:
+    async with (
+        open_ledger(network.rpc_url, network.domain, network.confirmations) as ledger,
+        trio.open_nursery() as nursery,
+    ):
         await _check_registered(ledger, key)
         node = Node(config, key, _open_transport(config, key, peers), ledger, engine, peers)
         nursery.start_soon(_stop_on_signal, node, nursery.cancel_scope)
@@ -58,20 +60,6 @@ async def _stop_on_signal(node: Node, scope: trio.CancelScope) -> None:
                 return
             log.info("stopping on %s; once more to stop at once", signal.Signals(number).name)
             node.stop()
-
-
-@asynccontextmanager
-async def _open_ledger(network: NetworkFile) -> AsyncIterator[Ledger]:
-    from tallynet.ledger.chain import ChainLedger, ChainSettings  # slow to import
-
-    settings = ChainSettings(confirmations=network.confirmations - 1)  # the file counts the anchor's own block
-    ledger = await ChainLedger.connect(
-        network.rpc_url, network.domain.contract, chain_id=network.chain_id, settings=settings
-    )
-    try:
-        yield ledger
-    finally:
-        await ledger.aclose()
 
 
 def _open_transport(config: NodeConfig, key: Key, peers: tuple[PeerAddress, ...]) -> Transport:
