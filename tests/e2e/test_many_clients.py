@@ -34,4 +34,6 @@ async def test_four_hundred_short_lived_clients_in_a_row_are_all_served(tmp_path
         size = (await ask_log(ground)).size
 
     assert offers == [1] * STRANGERS
+
+
 """E"""

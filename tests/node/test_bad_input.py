@@ -150,10 +150,10 @@ def bad_fields() -> Iterator[Bad]:
 
 def bad_jobs() -> Iterator[Bad]:
     """Messages that can be read, about jobs that this node does not take."""
-    honest, now = job(), wall_clock()
+    honest, forged, now = job(), job(key=STRANGER).signed.signature, wall_clock()
     jobs = {
         "no signature at all": (1, replace(honest, signed=replace(honest.signed, signature=bytes(65)))),
-        "signed by somebody else": (1, replace(honest, signed=replace(honest.signed, signature=job(key=STRANGER).signed.signature))),
+        "signed by somebody else": (1, replace(honest, signed=replace(honest.signed, signature=forged))),
         "another chain": (1, job(domain=Domain(1, DOMAIN.contract))),
         "another contract": (1, job(domain=Domain(DOMAIN.chain_id, Address(bytes(20))))),
         "expired": (2, job(deadline=now - 1)),

@@ -95,10 +95,10 @@ async def _deploy(plan: Plan, board: Board, rpc_url: str, seats: list[Seat]) -> 
 async def _enlist_all(network: NetworkFile, seats: list[Seat]) -> None:
     """Pay and register everybody, while their models still load."""
     purse = Purse(network.rpc_url, funded_key())
-    async with open_ledger(network.rpc_url, network.domain, network.confirmations) as ledger:
-        async with trio.open_nursery() as nursery:
-            for seat in seats:
-                nursery.start_soon(enlist, ledger, purse, seat.member)
+    opening = open_ledger(network.rpc_url, network.domain, network.confirmations)
+    async with opening as ledger, trio.open_nursery() as nursery:
+        for seat in seats:
+            nursery.start_soon(enlist, ledger, purse, seat.member)
 
 
 class Crew:

@@ -18,7 +18,15 @@ from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Invalid, Unreachable
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Milliseconds, Wei
-from tallynet.protocol.wire import ADVERT_TOPIC, HEADER_BYTES, MAX_ADVERTS, MAX_FRAME_BYTES, Adverts, encode_frame
+from tallynet.protocol.wire import (
+    ADVERT_TOPIC,
+    HEADER_BYTES,
+    MAX_ADVERTS,
+    MAX_FRAME_BYTES,
+    Adverts,
+    encode_frame,
+    rejection,
+)
 
 log = logging.getLogger(__name__)
 
@@ -131,8 +139,12 @@ class Advertising:
                     log.debug("gossip of %s does not hold: %s", peer, error)
 
     async def serve(self, stream: Stream) -> None:
-        """Answer `/tallynet/info/1`: the adverts we know, ours first."""
-        ask = await receive_frame(stream, INFO_ASK, seconds=ASK_SECONDS)
+        """Answer `/tallynet/info/1`: the adverts we know, ours first; a bad question gets its reason."""
+        try:
+            ask = await receive_frame(stream, INFO_ASK, seconds=ASK_SECONDS)
+        except Invalid as error:
+            await send_frame(stream, rejection(error))
+            return
         own = self.latest()
         known = [known.signed for known in self.book.adverts(ask.model) if known.node != self.key.address]
         mine = [own] if ask.model is None or own.advert.offer(ask.model) else []
