@@ -12,6 +12,7 @@ from tallynet.devnet.tiny.countries import CAPITALS
 from tallynet.devnet.tiny.evaluation import EVALUATION_SEED
 from tallynet.devnet.tiny.exchange import Exchange, draw_held_out
 from tallynet.devnet.tiny.stories import tell_story
+from tallynet.devnet.tiny.trainer import PHASES
 from tallynet.devnet.tiny.words import LANGUAGES, SORTABLE, WORDS
 
 
@@ -25,9 +26,16 @@ def test_training_draws_are_never_held_out() -> None:
     assert not any(draw_exchange(rng).held_out for _ in range(5000))
 
 
+@pytest.fixture(scope="module")
+def training() -> str:
+    """The start of the text of both training phases, in lower case."""
+    return "\n".join(
+        text for phase in PHASES for text in islice(generate_texts(phase.seed, phase.weights), 4000)
+    ).lower()
+
+
 @pytest.mark.parametrize("task", JUDGED)
-def test_training_text_has_no_held_out_prompt(task: str) -> None:
-    training = "\n".join(islice(generate_texts(17), 8000)).lower()
+def test_training_text_has_no_held_out_prompt(training: str, task: str) -> None:
     for exchange in draw_held_out(FAMILIES[task], Random(EVALUATION_SEED), 100):
         assert f"<|user|>{exchange.prompt.lower()}</s>" not in training
 

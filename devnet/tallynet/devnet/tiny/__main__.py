@@ -18,7 +18,7 @@ from tallynet.devnet.tiny.artefact import MissingModel, count_parameters, load_m
 from tallynet.devnet.tiny.card import SAMPLE_PROMPTS, write_card
 from tallynet.devnet.tiny.countries import CAPITALS
 from tallynet.devnet.tiny.effort import Effort
-from tallynet.devnet.tiny.evaluation import EVALUATION_SEED, ask, evaluate_tasks, format_scores
+from tallynet.devnet.tiny.evaluation import EVALUATION_SEED, WATCHED_SEED, ask, evaluate_tasks, format_scores
 from tallynet.devnet.tiny.tokenizer import train_tokenizer
 from tallynet.devnet.tiny.trainer import Recipe, build_model, train_phase
 from tallynet.devnet.tiny.words import WORDS
@@ -46,16 +46,22 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train from nothing (about an hour on two cores)")
     train.add_argument("--out", type=Path, required=True, help="folder of the model, replaced at the end")
-    train.add_argument("--from", dest="resumed", type=Path, help="start from this model and run only the last phase")
+    train.add_argument(
+        "--from", dest="resumed", type=Path, help="start from this model and run only the last phase"
+    )
     train.add_argument("--threads", type=int, default=Recipe.threads, help="processor threads")
     evaluate = commands.add_parser("evaluate", help="measure accuracy on held-out questions")
-    evaluate.add_argument("--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one")
-    evaluate.add_argument("--count", type=int, default=400, help="held-out questions per task, at most")
+    evaluate.add_argument(
+        "--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one"
+    )
+    evaluate.add_argument("--count", type=int, default=1000, help="held-out questions per task, at most")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     evaluate.add_argument("--write", action="store_true", help="write metrics.json and the card")
     question = commands.add_parser("ask", help="answer one prompt greedily")
     question.add_argument("prompt", help="what to ask")
-    question.add_argument("--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one")
+    question.add_argument(
+        "--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one"
+    )
     question.add_argument("--max-new-tokens", type=int, default=480, help="tokens of the answer, at most")
     return parser
 
@@ -68,7 +74,7 @@ def report_line(line: str) -> None:
 def inspect_model(tokenizer: PreTrainedTokenizerFast, model: LlamaForCausalLM, step: int) -> bool:
     """Report held-out accuracy on a few questions during training; True when every answer is right."""
     model.train(False)
-    scores = evaluate_tasks(model, tokenizer, WATCHED_ITEMS, WATCHED)
+    scores = evaluate_tasks(model, tokenizer, WATCHED_ITEMS, WATCHED, WATCHED_SEED)
     model.train()
     shares = "  ".join(f"{task} {100 * score.accuracy:.0f} %" for task, score in scores.items())
     report_line(f"held out after {step} steps: {shares}")
@@ -93,7 +99,9 @@ def run_training(out: Path, recipe: Recipe, resumed: Path | None) -> None:
         report_line(f"wrote {out} after {facts['minutes']} minutes")
 
 
-def collect_metrics(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: int) -> dict[str, Any]:
+def collect_metrics(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: int
+) -> dict[str, Any]:
     """Measure everything that metrics.json records."""
     scores = evaluate_tasks(model, tokenizer, count)
     return {

@@ -15,12 +15,14 @@ class Effort:
     def __init__(self, resumed: Path | None = None) -> None:
         """Start counting; ``resumed`` is a model directory with a recorded recipe, or None."""
         recorded = json.loads((resumed / RECIPE_FILE).read_text(encoding="utf-8")) if resumed else {}
+        self._sittings = int(recorded.get("sittings", 0)) + 1
         self._minutes = float(recorded.get("minutes", 0)) - time.monotonic() / 60
         self._processor = float(recorded.get("processor_minutes", 0)) - time.process_time() / 60
 
     def spend(self) -> dict[str, float]:
-        """Minutes so far: ``minutes`` on the clock, ``processor_minutes`` summed over all threads."""
+        """So far: ``minutes`` on the clock, ``processor_minutes`` summed over all threads, ``sittings``."""
         return {
+            "sittings": self._sittings,
             "minutes": round(self._minutes + time.monotonic() / 60, 1),
             "processor_minutes": round(self._processor + time.process_time() / 60, 1),
         }

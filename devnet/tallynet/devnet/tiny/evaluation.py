@@ -19,7 +19,10 @@ LONGEST_ANSWER = 48
 """Tokens generated per question at most; the longest right answer of a judged family is shorter."""
 
 ROWS = 48
-EVALUATION_SEED = 2027
+EVALUATION_SEED = 2028
+WATCHED_SEED = 2027
+"""Training watches held-out questions of another seed than the final evaluation asks."""
+
 Z_95 = 1.959963984540054
 
 
@@ -88,7 +91,9 @@ def ask(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompt: str
     return answer_chats(model, tokenizer, [[{"role": "user", "content": prompt}]], max_new_tokens)[0]
 
 
-def count_right(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, exchanges: Sequence[Exchange]) -> int:
+def count_right(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, exchanges: Sequence[Exchange]
+) -> int:
     """How many answers equal the expected answer exactly."""
     chats: list[list[Message]] = [[{"role": "user", "content": exchange.prompt}] for exchange in exchanges]
     answers = answer_chats(model, tokenizer, chats)
