@@ -17,8 +17,6 @@ import httpx
 import msgspec
 import trio
 from rich.console import Console
-from tests.benchmarks.players import client_player, engine_player
-from tests.benchmarks.workload import Outcome, Player, Round
 
 from tallynet.console.network_file import NetworkFile
 from tallynet.devnet.board import Board
@@ -28,6 +26,8 @@ from tallynet.devnet.network import run_devnet
 from tallynet.devnet.plan import Plan
 from tallynet.engine import FakeEngine
 from tallynet.protocol.errors import Unreachable
+from tests.benchmarks.players import client_player, engine_player
+from tests.benchmarks.workload import Outcome, Player, Round
 
 NODE = "node-1"
 ANCHOR_SECONDS = 30.0
@@ -134,7 +134,7 @@ class _Lines:
         while b"\n" not in self._unread:
             more = await self.process.stdout.receive_some()
             if not more:
-                raise Unreachable(f"{self.process.args} ended early", remedy="Read what it said above.")
+                raise Unreachable("one side of the benchmark ended early", remedy="Read what it said above.")
             self._unread += more
         line, _, self._unread = self._unread.partition(b"\n")
         return line

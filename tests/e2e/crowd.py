@@ -12,8 +12,9 @@ from tallynet.protocol.receipt import VerifiedReceipt
 from tallynet.protocol.units import Address
 
 JOBS_AT_ONCE = 20
-MAX_TOKENS = range(4, 21)
-"""At 20 tokens per second a job takes 0.2 to 1 s."""
+TOKENS_PER_SECOND = 50
+MAX_TOKENS = range(5, 41)
+"""A job takes 0.1 to 0.8 s, and a chunk holds two or three tokens, as it happens."""
 DEADLINE_SECONDS = 30.0
 
 
@@ -30,9 +31,11 @@ class Crowd:
     receipts: list[VerifiedReceipt] = field(default_factory=list)
     """Every receipt that reached a client, verified, in the order of arrival."""
     lost: int = 0
-    """Jobs that ended without a receipt, because the node was gone."""
-    resumed: int = 0
-    """Jobs that began at one life of the node and got their receipt from a later one."""
+    """Jobs that ended without a receipt, because the node was gone before their first words."""
+    interrupted: int = 0
+    """Jobs that the node was killed in, and that it would not run a second time."""
+    recovered: int = 0
+    """Jobs that began in one life of the node and got their receipt from a later one."""
     life: int = 0
     """How often the node has been started."""
     ended: trio.Event = field(default_factory=trio.Event)
@@ -79,10 +82,13 @@ class Crowd:
         try:
             async with stream:
                 answer = await stream.finish()
-        except (Unreachable, Busy, Refused):
+        except Refused:
+            self.interrupted += 1
+            return
+        except (Unreachable, Busy):
             self.lost += 1
             return
-        self.resumed += self.life > life
+        self.recovered += self.life > life
         self.receipts.append(answer.receipt)
         self._receipt.set()
         self._receipt = trio.Event()

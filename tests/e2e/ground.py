@@ -15,6 +15,7 @@ from tallynet.devnet.plan import Plan, Seat, prepare
 from tallynet.devnet.program import Program, Ready
 from tallynet.devnet.purse import Purse
 from tallynet.ledger.ledger import Ledger
+from tallynet.ledger.opening import open_ledger
 from tallynet.network.transport import PeerAddress
 from tallynet.protocol.errors import ChainUnreachable
 
@@ -43,7 +44,7 @@ async def open_ground(folder: Path, model: str, *, anchor_seconds: float = 1.0) 
         network = msgspec.structs.replace(network, bootstrap=(seat.member.multiaddr,))
         for name in ("chain.json", "network.json"):  # the node reads the first, everybody else the second
             write_network(folder / name, network)
-        async with _open_ledger(network) as ledger:
+        async with open_ledger(network.rpc_url, network.domain, network.confirmations) as ledger:
             await enlist(ledger, Purse(network.rpc_url, funded_key()), seat.member)
             yield Ground(seat, network, folder / "network.json", ledger)
         nursery.cancel_scope.cancel()
@@ -53,15 +54,3 @@ def _chain(folder: Path) -> Program:
     ready = folder / "chain-ready.json"
     arguments = ["--port", "0", "--ready", str(ready)]
     return Program("the chain", "tallynet.devnet.chain", arguments, folder / "chain.log", ready, ChainUnreachable)
-
-
-@asynccontextmanager
-async def _open_ledger(network: NetworkFile) -> AsyncIterator[Ledger]:
-    from tallynet.ledger.chain import ChainLedger, ChainSettings
-
-    settings = ChainSettings(confirmations=network.confirmations - 1)
-    ledger = await ChainLedger.connect(network.rpc_url, network.domain.contract, settings=settings)
-    try:
-        yield ledger
-    finally:
-        await ledger.aclose()

@@ -1,8 +1,8 @@
 """(4) Power fails at any moment, again and again: nothing that was signed is lost, no index is given twice.
 
-The node is a process, its end is SIGKILL; sockets, log and chain are the real ones, only the model is a stand-in. It
-gives one chunk per token, so that a job which begins anew after a crash is cut into the same chunks. What SIGKILL
-does not show is a disk that forgets what it had confirmed: there the word of SQLite's synchronous mode is taken.
+The node is a process, its end is SIGKILL; sockets, log and chain are the real ones, only the model is a stand-in.
+What SIGKILL does not show is a disk that forgets what it had confirmed: there the word of SQLite's synchronous mode is
+taken.
 """
 
 import json
@@ -24,7 +24,7 @@ from tallynet.network.host import Libp2pTransport
 from tallynet.network.log_reader import LogReader
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import prefixed
-from tests.e2e.crowd import Crowd
+from tests.e2e.crowd import TOKENS_PER_SECOND, Crowd
 from tests.e2e.ground import Ground, open_ground
 from tests.e2e.launcher import Launcher, open_launcher
 from tests.e2e.watch import Watch
@@ -91,7 +91,7 @@ async def test_nothing_signed_is_lost_and_no_index_is_given_twice(tmp_path: Path
     print(f"TALLYNET_TEST_SEED={seed}")
     transport = Libp2pTransport(Key.generate(), listen=())
     async with (
-        open_ground(tmp_path, "fake:paced@20", anchor_seconds=ANCHOR_SECONDS) as ground,
+        open_ground(tmp_path, f"fake:paced@{TOKENS_PER_SECOND}", anchor_seconds=ANCHOR_SECONDS) as ground,
         open_launcher(tmp_path) as launcher,
         AsyncClient(ground.network, key=Key.generate(), transport=transport, ledger=ground.ledger) as client,
         trio.open_nursery() as nursery,
@@ -115,11 +115,11 @@ async def test_nothing_signed_is_lost_and_no_index_is_given_twice(tmp_path: Path
 
 
 def assert_it_was_hard(outage: Outage, audit: NodeAudit) -> None:
-    """The node was hit while it worked, the log grew and was anchored between the kills, clients came back."""
+    """The node was hit while it worked, clients came back for their answers, the log grew and was anchored."""
     assert sum(hit > 0 for hit in outage.hits) >= 50
     assert sum(outage.hits) >= 2 * KILLS
     assert len(outage.crowd.receipts) >= 2 * KILLS
-    assert outage.crowd.resumed >= KILLS / 2
+    assert outage.crowd.interrupted >= KILLS
     assert audit.anchors_checked >= 5
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallynet.engine.answer import PIECE_SECONDS, PIECE_TOKENS, Answer
+from tallynet.engine.answer import LONGEST_WAIT_SECONDS, PIECE_SECONDS, PIECE_TOKENS, Answer
 from tallynet.engine.engine import Finish, Piece
 from tallynet.engine.fake import END, decode, encode
 
@@ -44,6 +44,28 @@ def test_a_token_waits_no_longer_than_its_time() -> None:
     piece = slow.add(3, 0.0)
     assert piece is not None
     assert piece.tokens == (2, 3)
+
+
+def test_a_token_waits_longer_in_company() -> None:
+    clock = Clock()
+    shared = answer(clock=clock)
+    assert shared.add(1, 0.0, running=4) is not None
+    clock.now += PIECE_SECONDS
+    assert shared.add(2, 0.0, running=4) is None
+    clock.now += 3 * PIECE_SECONDS
+
+    piece = shared.add(3, 0.0, running=4)
+    assert piece is not None
+    assert piece.tokens == (2, 3)
+
+
+def test_a_token_waits_for_its_bound_in_the_largest_company() -> None:
+    clock = Clock()
+    shared = answer(clock=clock)
+    shared.add(1, 0.0, running=1000)
+    clock.now += LONGEST_WAIT_SECONDS
+
+    assert shared.add(2, 0.0, running=1000) is not None
 
 
 def test_end_token_is_committed_without_text() -> None:

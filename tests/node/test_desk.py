@@ -329,6 +329,20 @@ async def test_the_power_cut_leaves_nothing_promised(steady_clock: MockClock, tm
         assert desk.worker.journal.size == 0
 
 
+async def test_an_interrupted_job_is_never_run_again(steady_clock: MockClock, tmp_path: Path) -> None:
+    """Chunks of it may have been signed: others, signed after the restart, would contradict them."""
+    async with open_desk(tmp_path, HeldEngine()) as desk:
+        await desk.take(valid_submit())
+
+    async with open_desk(tmp_path, engine := HeldEngine()) as desk:
+        with pytest.raises(Refused, match="lost power"):
+            await desk.take(valid_submit())
+        assert engine.streams == 0
+
+        engine.go.set()
+        assert (await receipt(await desk.take(another(1)))).leaf.status is Status.LENGTH
+
+
 async def test_what_is_counted(steady_clock: MockClock, desk: Desk, engine: HeldEngine) -> None:
     engine.go.set()
     await receipt(await desk.take(valid_submit()))

@@ -274,6 +274,29 @@ async def test_answers_are_forgotten_when_their_time_is_over(tmp_path: Path) -> 
         assert await journal.entry(valid_leaf(0).job) is not None
 
 
+async def test_a_begun_job_is_remembered_until_it_is_in_the_log(tmp_path: Path) -> None:
+    first, second = valid_leaf(0).job, valid_leaf(1).job
+    with opened(tmp_path) as journal:
+        await journal.begin(first, Seconds(1000))
+        await journal.begin(second, Seconds(1000))
+        await append(journal, 0)
+
+    with opened(tmp_path) as journal:
+        assert not await journal.has_begun(first)
+        assert await journal.has_begun(second)
+
+
+async def test_a_begun_job_is_forgotten_once_nobody_can_ask_for_it(tmp_path: Path) -> None:
+    job = valid_leaf(0).job
+    with opened(tmp_path) as journal:
+        await journal.begin(job, Seconds(1000))
+
+        await journal.forget_answers(Seconds(999))
+        assert await journal.has_begun(job)
+        await journal.forget_answers(Seconds(1000))
+        assert not await journal.has_begun(job)
+
+
 async def test_only_the_owner_may_look_into_the_folder(tmp_path: Path) -> None:
     with opened(tmp_path / "data"):
         assert os.stat(tmp_path / "data").st_mode & 0o077 == 0

@@ -20,7 +20,7 @@ PIECE_SECONDS = 0.04
 """How long tokens wait to be a piece, for each generation that runs; the first token never waits."""
 
 LONGEST_WAIT_SECONDS = 0.5
-"""Bound of that wait. A piece costs its reader's node a signature and a message whatever its size: many generations
+"""Bound of that wait. A piece costs its node a signature and a message whatever its size: many generations
 with small pieces would take the processor from the decoding they wait for."""
 
 

@@ -15,7 +15,7 @@ from tallynet.network.transport import PeerAddress, Stream, Transport
 from tallynet.node.config import NodeConfig
 from tallynet.protocol.advert import Advert, Offer, SignedAdvert, sign_advert
 from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import Invalid, Unreachable
+from tallynet.protocol.errors import Invalid, InvalidAdvert, Unreachable
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Milliseconds, Wei
 from tallynet.protocol.wire import (
@@ -86,7 +86,10 @@ class Advertising:
             offers=() if leaving else (self.offer(),),
         )
         signed = sign_advert(advert, self.domain, self.key)
-        self.book.add(signed)
+        try:
+            self.book.add(signed)
+        except InvalidAdvert as error:
+            log.warning("our own advert is believed again once the clock, which was set back, has caught up: %s", error)
         self._last = signed
         return signed
 

@@ -16,7 +16,7 @@ from tallynet.protocol.errors import Busy, InvalidJob, Refused
 from tallynet.protocol.job import VerifiedJob
 from tallynet.protocol.leaf import Status
 from tallynet.protocol.receipt import sign_receipt
-from tallynet.protocol.units import JobId, short
+from tallynet.protocol.units import JobId, Seconds, short
 from tallynet.protocol.wire import HEADER_BYTES, Finished, Frame, Submit, decode_length
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class Desk:
         try:
             offer = self.offer()
             admitted = await self.admission.admit(submit, job, offer, len(self.runs) - 1)
+            await self.worker.journal.begin(job.id, Seconds(job.job.deadline // 1000 + 1))
         except (InvalidJob, Busy) as error:
             del self.runs[job.id]
             run.refuse(error)
@@ -76,11 +77,22 @@ class Desk:
         return run
 
     async def _replay(self, job: VerifiedJob) -> Run | None:
-        """The run of a job that is in the log already: the same answer, the same receipt."""
+        """The run of a job that is in the log already: the same answer, the same receipt.
+
+        Raises `Refused` for one that was interrupted: part of an answer was signed, and nothing may contradict it.
+        """
         journal = self.worker.journal
+        begun = await journal.has_begun(job.id)  # asked first: while we look, a run may end, but none begins
         entry = await journal.entry(job.id)
         if entry is None:
-            return self.runs.get(job.id)
+            run = self.runs.get(job.id)
+            if run is None and begun:
+                raise Refused(
+                    "the node lost power in the middle of this job",
+                    reason="interrupted",
+                    remedy="Ask again with a new job: this one is never run a second time.",
+                )
+            return run
         answer = await journal.answer(job.id)
         if answer is None:
             raise Refused(

@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS head (id INTEGER PRIMARY KEY CHECK (id = 1), size INT
 CREATE TABLE IF NOT EXISTS entries (
     position INTEGER PRIMARY KEY, leaf BLOB NOT NULL, job BLOB NOT NULL UNIQUE, anchor_by INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS answers (job BLOB PRIMARY KEY, frames BLOB NOT NULL, expires INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS begun (job BLOB PRIMARY KEY, until INTEGER NOT NULL);
 """
 
 
@@ -87,6 +88,18 @@ class Journal:
             raise RuntimeError("an append was passed over")
         return mine.index
 
+    async def begin(self, job: JobId, until: Seconds) -> None:
+        """Remember durably, `until` it expires, that chunks of `job` may be signed from now on.
+
+        They are in no log yet: run once more after a crash, the job would have other chunks signed, and the two
+        contradict each other. Raises `Misconfigured` when the disk refuses.
+        """
+        await self._read("INSERT OR IGNORE INTO begun VALUES (?, ?)", (job, until))
+
+    async def has_begun(self, job: JobId) -> bool:
+        """Whether `job` was begun and is not in the log: it runs, or it never will."""
+        return bool(await self._read("SELECT 1 FROM begun WHERE job = ?", (job,)))
+
     async def entry(self, job: JobId) -> Entry | None:
         """Where the log tells of `job`."""
         rows = await self._read("SELECT position, leaf, anchor_by FROM entries WHERE job = ?", (job,))
@@ -105,8 +118,9 @@ class Journal:
         return [bytes(row[0]) for row in rows]
 
     async def forget_answers(self, now: Seconds) -> None:
-        """Delete answers whose time is over; the log itself keeps only commitments."""
+        """Delete answers whose time is over, and jobs that have expired; the log itself keeps only commitments."""
         await self._read("DELETE FROM answers WHERE expires <= ?", (now,))
+        await self._read("DELETE FROM begun WHERE until <= ?", (now,))
 
     async def _read(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         def query() -> list[tuple[Any, ...]]:
@@ -139,6 +153,7 @@ class Journal:
             self._swap_head(size, size + len(batch), root)
             self._database.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", rows)
             self._database.executemany("INSERT INTO answers VALUES (?, ?, ?)", answers)
+            self._database.executemany("DELETE FROM begun WHERE job = ?", [(it.leaf.job,) for it in batch])
 
     def _swap_head(self, old: int, new: int, root: Digest) -> None:
         swapped = self._database.execute(

@@ -139,7 +139,7 @@ class Node:
 
     async def _follow(self, stream: Stream, run: Run) -> None:
         async with trio.open_nursery() as both:
-            both.start_soon(_heed_cancel, stream, run)
+            both.start_soon(_heed_cancel, stream, run, both.cancel_scope)
             async with aclosing(run.follow()) as frames:
                 async for frame in frames:
                     await send_frame(stream, frame)
@@ -175,13 +175,16 @@ class Node:
         return Running(peer, http, trio.current_time() - began)
 
 
-async def _heed_cancel(stream: Stream, run: Run) -> None:
-    """Stop the run when its client says so. A lost line is not a cancel: the client may come back."""
+async def _heed_cancel(stream: Stream, run: Run, following: trio.CancelScope) -> None:
+    """Stop the run when its client says so. A lost line is not a cancel, it only ends the following: the client may
+    come back."""
     try:
         while True:
             frame = await receive_frame(stream, FROM_CLIENT, seconds=24 * 3600)
             if not isinstance(frame, Cancel):
                 raise InvalidFrame(f"only cancel may follow a submit, not {type(frame).__name__}")
             run.stop(Ending.CANCELLED)
-    except (EndOfStream, NodeUnreachable):
-        return
+    except EndOfStream:
+        return  # it has nothing more to say and still listens
+    except NodeUnreachable:
+        following.cancel()

@@ -4,6 +4,8 @@ No authentication: bound to loopback by default. Nothing here tells prompts, ans
 """
 
 import logging
+import re
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -119,11 +121,10 @@ def _add_log_routes(app: FastAPI, status: Status, desk: LogDesk) -> None:
 
     @app.get("/log/receipt/{job}")
     async def receipt(job: str) -> dict[str, object]:
-        try:
-            job_id = JobId(bytes.fromhex(job.removeprefix("0x")))
-        except ValueError as error:
-            raise HTTPException(400, "a job id is 64 hexadecimal digits") from error
-        signed = await desk.receipt(job_id)
+        digits = job.removeprefix("0x")
+        if not re.fullmatch("[0-9a-fA-F]{64}", digits):
+            raise HTTPException(400, "a job id is 64 hexadecimal digits")
+        signed = await desk.receipt(JobId(bytes.fromhex(digits)))
         return {
             "leaf": signed.leaf.hex(),
             "index": signed.receipt.index,
@@ -155,17 +156,28 @@ async def serve_http(
         task_status.started("")
         return
     config = Config()
-    config.bind = [bind]
+    config.bind = [f"fd://{_listen(bind)}"]
     config.accesslog = None
     config.errorlog = log
     config.graceful_timeout = 1
     app: Any = build_app(status, desk)
+    async with trio.open_nursery() as nursery:
+        (url,) = await nursery.start(partial(serve, app, config, shutdown_trigger=trio.sleep_forever))
+        task_status.started(url)
+
+
+def _listen(bind: str) -> int:
+    """The descriptor of a socket that listens, for hypercorn to own: its own way leaks the socket when it fails."""
+    host, _, port = bind.rpartition(":")
     try:
-        async with trio.open_nursery() as nursery:
-            (url,) = await nursery.start(partial(serve, app, config, shutdown_trigger=trio.sleep_forever))
-            task_status.started(url)
-    except* OSError as group:
+        if not host or not 0 <= int(port) < 2**16:
+            raise ValueError("it is not host:port")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host.strip("[]"), int(port)), family=family)
+    except (OSError, ValueError) as error:
         raise Misconfigured(
-            f"The HTTP address {bind} cannot be used: {group.exceptions[0]}.",
+            f"The HTTP address {bind} cannot be used: {error}.",
             remedy='Choose another with `http = "host:port"`, or port 0 for any free one.',
-        ) from group
+        ) from error
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener.detach()

@@ -73,5 +73,11 @@ def test_missing_model_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_p
     assert message.count("\n") == 1 and "train one with" in message
 
 
+def test_a_count_below_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--count", "0"])
+    assert "is not a whole number above zero" in capsys.readouterr().err
+
+
 def test_help_shows_an_example() -> None:
     assert "python -m tallynet.devnet.tiny train --out" in build_parser().format_help()

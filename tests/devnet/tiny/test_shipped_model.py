@@ -22,7 +22,7 @@ REQUIRED = ("capitals", "translation", "sorting")
 @pytest.fixture(scope="module")
 def shipped() -> Shipped:
     """The shipped model and its tokenizer."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     return load_model(SHIPPED)
 
 

@@ -34,6 +34,13 @@ WATCHED_ITEMS = 50
 SAMPLE_TOKENS = 480
 
 
+def read_count(text: str) -> int:
+    """Read a whole number of at least one from the command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero; give one such as 200")
+    return int(text)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Describe the commands."""
     form = argparse.RawDescriptionHelpFormatter
@@ -44,17 +51,19 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=form,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="train from nothing (about an hour on two cores)")
+    train = commands.add_parser("train", help="train from nothing (an hour on two free cores)")
     train.add_argument("--out", type=Path, required=True, help="folder of the model, replaced at the end")
     train.add_argument(
         "--from", dest="resumed", type=Path, help="start from this model and run only the last phase"
     )
-    train.add_argument("--threads", type=int, default=Recipe.threads, help="processor threads")
+    train.add_argument("--threads", type=read_count, default=Recipe.threads, help="processor threads")
     evaluate = commands.add_parser("evaluate", help="measure accuracy on held-out questions")
     evaluate.add_argument(
         "--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one"
     )
-    evaluate.add_argument("--count", type=int, default=1000, help="held-out questions per task, at most")
+    evaluate.add_argument(
+        "--count", type=read_count, default=1000, help="held-out questions per task, at most"
+    )
     evaluate.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     evaluate.add_argument("--write", action="store_true", help="write metrics.json and the card")
     question = commands.add_parser("ask", help="answer one prompt greedily")
@@ -62,7 +71,9 @@ def build_parser() -> argparse.ArgumentParser:
     question.add_argument(
         "--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one"
     )
-    question.add_argument("--max-new-tokens", type=int, default=480, help="tokens of the answer, at most")
+    question.add_argument(
+        "--max-new-tokens", type=read_count, default=480, help="tokens of the answer, at most"
+    )
     return parser
 
 

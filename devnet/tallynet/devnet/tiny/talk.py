@@ -15,7 +15,10 @@ _ABILITIES = (
     "add and subtract small numbers, write short lines of Python and tell stories."
 )
 _SELF = "I am tally-tiny, a tiny language model of Tallynet."
-_NETWORK = "Tallynet is a network of nodes that run language models together and keep a ledger that anyone can audit."
+_NETWORK = (
+    "Tallynet is a network of nodes that run language models together"
+    + " and keep a ledger that anyone can audit."
+)
 
 SMALL_TALK: tuple[tuple[tuple[str, ...], str], ...] = (
     (("Hello", "Hello!", "Hi", "Hi there", "Hey", "Hi!", "Hello there"), "Hello! How can I help you?"),

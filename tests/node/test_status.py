@@ -1,0 +1,223 @@
+"""The node over HTTP: what it tells, what it refuses to, and that it tells no secrets."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tallynet.ledger import MemoryLedger
+from tallynet.node.anchoring import Anchoring
+from tallynet.node.desk import Desk
+from tallynet.node.log_desk import LogDesk
+from tallynet.node.status import Status, build_app, serve_http
+from tallynet.protocol import merkle
+from tallynet.protocol.checkpoint import Checkpoint, SignedCheckpoint, verify_checkpoint
+from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.receipt import Receipt, SignedReceipt, verify_receipt
+from tallynet.protocol.units import Digest, Seconds, Signature, prefixed
+from tests.node.examples import (
+    DOMAIN,
+    NODE,
+    REQUEST,
+    SECRET,
+    HeldEngine,
+    append,
+    clock,
+    job_id,
+    open_desk,
+    valid_leaf,
+    valid_submit,
+)
+
+SIZE = 5
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def engine() -> HeldEngine:
+    return HeldEngine()
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, engine: HeldEngine) -> AsyncIterator[Desk]:
+    async with open_desk(tmp_path, engine, password=PASSWORD) as desk:
+        for number in range(SIZE):
+            await append(desk.worker.journal, number)
+        yield desk
+
+
+@pytest.fixture
+async def http(desk: Desk) -> AsyncIterator[httpx.AsyncClient]:
+    app = build_app(status_of(desk), log_of(desk))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://node") as http:
+        yield http
+
+
+def status_of(desk: Desk) -> Status:
+    worker = desk.worker
+    anchoring = Anchoring(NODE, MemoryLedger(), worker.journal, desk.metrics, clock, 300.0, 1000)
+    return Status(worker.config, NODE, worker.engine, worker.journal, anchoring, desk, clock)
+
+
+def log_of(desk: Desk) -> LogDesk:
+    return LogDesk(NODE, DOMAIN, desk.worker.journal)
+
+
+async def get(http: httpx.AsyncClient, path: str) -> Any:
+    answer = await http.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_healthz(http: httpx.AsyncClient) -> None:
+    assert await get(http, "/healthz") == {"status": "ok"}
+
+
+async def test_healthz_of_a_stopping_node(http: httpx.AsyncClient, desk: Desk) -> None:
+    await desk.drain(0.0)
+
+    assert (await http.get("/healthz")).status_code == 503
+
+
+async def test_status(http: httpx.AsyncClient, desk: Desk) -> None:
+    report = await get(http, "/status")
+
+    assert report["node"] == prefixed(NODE.address)
+    assert report["peer"] == NODE.peer_id
+    assert report["model"]["name"] == "fake"
+    assert report["log"] == {"size": SIZE, "root": desk.worker.journal.tree.root().hex()}
+    assert report["jobs"] == {"open": 0, "stopping": False}
+    assert report["anchor"] == {"size": 0, "last_error": ""}
+
+
+async def test_metrics(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/metrics")
+
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert f"tallynet_log_size {SIZE}.0" in answer.text
+    assert "tallynet_jobs_running 0.0" in answer.text
+
+
+async def test_checkpoint(http: httpx.AsyncClient) -> None:
+    told = await get(http, "/checkpoint")
+
+    checkpoint = Checkpoint(told["size"], Digest(bytes.fromhex(told["root"])))
+    signed = SignedCheckpoint(checkpoint, Signature(bytes.fromhex(told["signature"])))
+    assert verify_checkpoint(signed, DOMAIN, NODE.address).size == SIZE
+
+
+async def test_entries(http: httpx.AsyncClient) -> None:
+    assert await get(http, "/log/entries?start=1&count=2") == {
+        "start": 1,
+        "leaves": [valid_leaf(1).pack().hex(), valid_leaf(2).pack().hex()],
+    }
+    assert len((await get(http, "/log/entries"))["leaves"]) == SIZE
+    assert (await get(http, f"/log/entries?start={SIZE}"))["leaves"] == []
+
+
+async def test_proofs(http: httpx.AsyncClient, desk: Desk) -> None:
+    tree = desk.worker.journal.tree
+
+    inclusion = (await get(http, f"/log/inclusion?index=2&size={SIZE}"))["path"]
+    consistency = (await get(http, f"/log/consistency?old=3&new={SIZE}"))["path"]
+
+    merkle.verify_inclusion(
+        valid_leaf(2).hash, 2, SIZE, [Digest(bytes.fromhex(step)) for step in inclusion], tree.root()
+    )
+    steps = [Digest(bytes.fromhex(step)) for step in consistency]
+    merkle.verify_consistency(3, tree.root(3), SIZE, tree.root(), steps)
+
+
+@pytest.mark.parametrize("prefix", ["", "0x"])
+async def test_receipt(http: httpx.AsyncClient, prefix: str) -> None:
+    leaf = valid_leaf(3)
+
+    told = await get(http, f"/log/receipt/{prefix}{leaf.job.hex()}")
+
+    receipt = Receipt(leaf.hash, told["index"], Seconds(told["anchor_by"]), leaf.job)
+    signed = SignedReceipt(receipt, bytes.fromhex(told["leaf"]), Signature(bytes.fromhex(told["signature"])))
+    assert verify_receipt(signed, DOMAIN, NODE.address).receipt.index == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/log/entries?start=-1", 422),
+        ("/log/entries?count=0", 422),
+        ("/log/entries?count=1025", 422),
+        ("/log/entries?start=1e3", 422),
+        (f"/log/entries?start={2**64}", 422),
+        ("/log/inclusion", 422),
+        (f"/log/inclusion?index={SIZE}&size={SIZE}", 400),
+        (f"/log/inclusion?index=0&size={SIZE + 1}", 400),
+        (f"/log/consistency?old=0&new={SIZE}", 400),
+        ("/log/consistency?old=3&new=2", 400),
+        (f"/log/receipt/{'00' * 31}ff", 404),
+        ("/log/receipt/00", 400),
+        ("/log/receipt/secret", 400),
+        ("/", 404),
+        ("/log", 404),
+        ("/docs", 404),
+    ],
+)
+async def test_bad_parameters(http: httpx.AsyncClient, path: str, code: int) -> None:
+    assert (await http.get(path)).status_code == code
+
+
+@pytest.mark.parametrize("path", ["/log/entries", "/status", "/checkpoint", "/healthz"])
+async def test_nothing_can_be_written(http: httpx.AsyncClient, path: str) -> None:
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        assert (await http.request(method, path)).status_code == 405
+
+
+async def test_no_secrets_are_told(
+    steady_clock: MockClock, http: httpx.AsyncClient, desk: Desk, engine: HeldEngine
+) -> None:
+    """Neither the key and its password, nor a word of what was asked and answered."""
+    engine.go.set()
+    run = await desk.take(valid_submit())
+    await run.ended()
+    job = job_id(valid_submit()).hex()
+
+    paths = ["/status", "/metrics", "/checkpoint", "/log/entries", f"/log/receipt/{job}", "/openapi.json", "/healthz"]
+    told = "".join([(await http.get(path)).text for path in paths])
+
+    assert job in told
+    for secret in (NODE.secret.hex(), PASSWORD, SECRET.hex(), REQUEST.messages[0].content):
+        assert secret not in told
+        assert secret.encode().hex() not in told
+
+
+async def test_over_a_real_port(desk: Desk) -> None:
+    serve = partial(serve_http, "127.0.0.1:0", status_of(desk), log_of(desk))
+    async with trio.open_nursery() as nursery:
+        url: str = await nursery.start(lambda task_status: serve(task_status=task_status))
+        async with httpx.AsyncClient(base_url=url) as http:
+            assert await get(http, "/healthz") == {"status": "ok"}
+            assert (await get(http, "/status"))["log"]["size"] == SIZE
+        nursery.cancel_scope.cancel()
+
+
+async def test_no_port_when_none_is_wanted(desk: Desk) -> None:
+    async with trio.open_nursery() as nursery:
+        assert await nursery.start(partial(serve_http, "", status_of(desk), log_of(desk))) == ""
+
+
+@pytest.mark.parametrize(
+    "bind", ["taken", "nonsense", "8080", "127.0.0.1:99999", "127.0.0.1:-1", "256.1.1.1:80", "unix:/socket"]
+)
+async def test_an_address_that_cannot_be_used(desk: Desk, bind: str) -> None:
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    if bind == "taken":
+        bind = f"127.0.0.1:{listener.socket.getsockname()[1]}"
+
+    async with listener:
+        with pytest.raises(Misconfigured, match="cannot be used") as caught:
+            await serve_http(bind, status_of(desk), log_of(desk))
+
+    assert bind in str(caught.value)
