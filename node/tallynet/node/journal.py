@@ -53,6 +53,13 @@ class _Append:
     error: Misconfigured | None = field(default=None, repr=False)
 
 
+@dataclass(eq=False)
+class _Begin:
+    job: JobId
+    until: Seconds
+    done: bool = False
+
+
 class Journal:
     """One node's log. Made by `open_journal`."""
 
@@ -62,6 +69,7 @@ class Journal:
         self._thread = trio.CapacityLimiter(1)  # the connection is used by one thread at a time
         self._turn = trio.Lock()
         self._waiting: list[_Append] = []
+        self._beginning: list[_Begin] = []
         self.tree = Tree()
         self.tree.extend(_leaf_hashes(database))
 
@@ -94,11 +102,37 @@ class Journal:
         They are in no log yet: run once more after a crash, the job would have other chunks signed, and the two
         contradict each other. Raises `Misconfigured` when the disk refuses.
         """
-        await self._read("INSERT OR IGNORE INTO begun VALUES (?, ?)", (job, until))
+        mine = _Begin(job, until)
+        self._beginning.append(mine)
+        async with self._turn:
+            if not mine.done:
+                batch, self._beginning = self._beginning, []
+                with trio.CancelScope(shield=True):
+                    await self._mark_begun(mine, batch)
+
+    async def _mark_begun(self, mine: _Begin, batch: list[_Begin]) -> None:
+        rows = [(item.job, item.until) for item in batch]
+
+        def insert() -> None:
+            with _translated(self._path), self._database:
+                self._database.executemany("INSERT OR IGNORE INTO begun VALUES (?, ?)", rows)
+
+        try:
+            await trio.to_thread.run_sync(insert, limiter=self._thread)
+        except Misconfigured:
+            self._beginning += [item for item in batch if item is not mine]  # the others try for themselves
+            raise
+        for item in batch:
+            item.done = True
 
     async def has_begun(self, job: JobId) -> bool:
         """Whether `job` was begun and is not in the log: it runs, or it never will."""
         return bool(await self._read("SELECT 1 FROM begun WHERE job = ?", (job,)))
+
+    async def knows(self, job: JobId) -> bool:
+        """Whether `job` was ever begun or logged here: one look for the many that were not."""
+        known = "SELECT 1 FROM begun WHERE job = ? UNION ALL SELECT 1 FROM entries WHERE job = ?"
+        return bool(await self._read(known, (job, job)))
 
     async def entry(self, job: JobId) -> Entry | None:
         """Where the log tells of `job`."""
