@@ -82,7 +82,7 @@ class Desk:
         Raises `Refused` for one that was interrupted: part of an answer was signed, and nothing may contradict it.
         """
         journal = self.worker.journal
-        if not await journal.knows(job.id):
+        if not journal.knows(job.id):
             return self.runs.get(job.id)
         begun = await journal.has_begun(job.id)  # asked first: while we look, a run may end, but none begins
         entry = await journal.entry(job.id)

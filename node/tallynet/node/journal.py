@@ -8,7 +8,7 @@ import fcntl
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ CREATE TABLE IF NOT EXISTS entries (
 CREATE TABLE IF NOT EXISTS answers (job BLOB PRIMARY KEY, frames BLOB NOT NULL, expires INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS begun (job BLOB PRIMARY KEY, until INTEGER NOT NULL);
 """
+
+_KNOWN = "SELECT 1 FROM begun WHERE job = ? UNION ALL SELECT 1 FROM entries WHERE job = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,9 @@ class _Begin:
 class Journal:
     """One node's log. Made by `open_journal`."""
 
-    def __init__(self, database: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, database: sqlite3.Connection, reader: sqlite3.Connection, path: Path) -> None:
         self._database = database
+        self._reader = reader
         self._path = path
         self._thread = trio.CapacityLimiter(1)  # the connection is used by one thread at a time
         self._turn = trio.Lock()
@@ -129,10 +132,11 @@ class Journal:
         """Whether `job` was begun and is not in the log: it runs, or it never will."""
         return bool(await self._read("SELECT 1 FROM begun WHERE job = ?", (job,)))
 
-    async def knows(self, job: JobId) -> bool:
-        """Whether `job` was ever begun or logged here: one look for the many that were not."""
-        known = "SELECT 1 FROM begun WHERE job = ? UNION ALL SELECT 1 FROM entries WHERE job = ?"
-        return bool(await self._read(known, (job, job)))
+    def knows(self, job: JobId) -> bool:
+        """Whether `job` was ever begun or logged here. Blocks for some 20 µs: a look by primary key, on a connection
+        that waits for no writer; a thread would cost every new job more than that."""
+        with _translated(self._path):
+            return self._reader.execute(_KNOWN, (job, job)).fetchone() is not None
 
     async def entry(self, job: JobId) -> Entry | None:
         """Where the log tells of `job`."""
@@ -205,18 +209,15 @@ def open_journal(folder: Path, node: Address, domain: Domain) -> Iterator[Journa
     """Open or make the log in `folder`. Raises `Misconfigured` when it is in use, of another node, or damaged."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / "log.sqlite"
-    with _locked(folder), _translated(path):
-        database = sqlite3.connect(path, check_same_thread=False)
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            database.executescript(_SCHEMA)
-            _check_identity(database, path, f"{domain.chain_id}:{domain.contract.hex()}:{node.hex()}")
-            journal = Journal(database, path)
+    with _locked(folder), _translated(path), closing(sqlite3.connect(path, check_same_thread=False)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.executescript(_SCHEMA)
+        _check_identity(database, path, f"{domain.chain_id}:{domain.contract.hex()}:{node.hex()}")
+        with closing(sqlite3.connect(path)) as reader:
+            journal = Journal(database, reader, path)
             _check_head(database, path, journal.tree)
             yield journal
-        finally:
-            database.close()
 
 
 def _check_identity(database: sqlite3.Connection, path: Path, name: str) -> None:

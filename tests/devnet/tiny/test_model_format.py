@@ -24,9 +24,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(seed=17, texts=4000)
 
 
-@pytest.mark.parametrize(
-    "text", ["Großmutter, œuf & año!", "12 + 7 = 19.", " two  spaces\n\nand lines", "日本 🙂"]
-)
+@pytest.mark.parametrize("text", ["Großmutter, œuf & año!", "12 + 7 = 19.", " two  spaces\n\nand lines", "日本 🙂"])
 def test_tokenizer_round_trips(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
     assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
 

@@ -53,27 +53,17 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train from nothing (an hour on two free cores)")
     train.add_argument("--out", type=Path, required=True, help="folder of the model, replaced at the end")
-    train.add_argument(
-        "--from", dest="resumed", type=Path, help="start from this model and run only the last phase"
-    )
+    train.add_argument("--from", dest="resumed", type=Path, help="start from this model and run only the last phase")
     train.add_argument("--threads", type=read_count, default=Recipe.threads, help="processor threads")
     evaluate = commands.add_parser("evaluate", help="measure accuracy on held-out questions")
-    evaluate.add_argument(
-        "--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one"
-    )
-    evaluate.add_argument(
-        "--count", type=read_count, default=1000, help="held-out questions per task, at most"
-    )
+    evaluate.add_argument("--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one")
+    evaluate.add_argument("--count", type=read_count, default=1000, help="held-out questions per task, at most")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     evaluate.add_argument("--write", action="store_true", help="write metrics.json and the card")
     question = commands.add_parser("ask", help="answer one prompt greedily")
     question.add_argument("prompt", help="what to ask")
-    question.add_argument(
-        "--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one"
-    )
-    question.add_argument(
-        "--max-new-tokens", type=read_count, default=480, help="tokens of the answer, at most"
-    )
+    question.add_argument("--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one")
+    question.add_argument("--max-new-tokens", type=read_count, default=480, help="tokens of the answer, at most")
     return parser
 
 
@@ -110,9 +100,7 @@ def run_training(out: Path, recipe: Recipe, resumed: Path | None) -> None:
         report_line(f"wrote {out} after {facts['minutes']} minutes")
 
 
-def collect_metrics(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: int
-) -> dict[str, Any]:
+def collect_metrics(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: int) -> dict[str, Any]:
     """Measure everything that metrics.json records."""
     scores = evaluate_tasks(model, tokenizer, count)
     return {

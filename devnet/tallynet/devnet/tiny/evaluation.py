@@ -91,9 +91,7 @@ def ask(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompt: str
     return answer_chats(model, tokenizer, [[{"role": "user", "content": prompt}]], max_new_tokens)[0]
 
 
-def count_right(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, exchanges: Sequence[Exchange]
-) -> int:
+def count_right(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, exchanges: Sequence[Exchange]) -> int:
     """How many answers equal the expected answer exactly."""
     chats: list[list[Message]] = [[{"role": "user", "content": exchange.prompt}] for exchange in exchanges]
     answers = answer_chats(model, tokenizer, chats)

@@ -16,8 +16,7 @@ _ABILITIES = (
 )
 _SELF = "I am tally-tiny, a tiny language model of Tallynet."
 _NETWORK = (
-    "Tallynet is a network of nodes that run language models together"
-    + " and keep a ledger that anyone can audit."
+    "Tallynet is a network of nodes that run language models together" + " and keep a ledger that anyone can audit."
 )
 
 SMALL_TALK: tuple[tuple[tuple[str, ...], str], ...] = (
