@@ -142,7 +142,6 @@ def report(outage: Outage, audit: NodeAudit) -> None:
     """What happened, for whoever looks."""
     crowd, hits = outage.crowd, outage.hits
     print(f"{len(hits)} kills, {sum(hit > 0 for hit in hits)} of them hit running jobs, {sum(hits)} jobs in all")
-    print(f"{len(crowd.receipts)} receipts held, {crowd.resumed} of them for jobs that survived a kill")
-    print(
-        f"{crowd.lost} jobs ended without a receipt; {audit.size} entries in the log, {audit.anchors_checked} anchors"
-    )
+    print(f"{len(crowd.receipts)} receipts held, {crowd.recovered} of them fetched from a later life of the node")
+    print(f"{crowd.interrupted} jobs were interrupted, {crowd.lost} ended before their first words")
+    print(f"{audit.size} entries in the log, {audit.anchors_checked} anchors")
