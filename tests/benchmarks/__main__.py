@@ -20,6 +20,9 @@ from tests.benchmarks.stage import memory_stage, process_stage
 from tests.benchmarks.throughput import measure_node
 
 ROUNDS = 5
+THREADS = "1"
+"""Torch threads of the bare engine and of the node's. Left to itself each tries out how many pay when it is loaded, and
+the two may come to different answers on one machine: the ratio would then compare these."""
 
 
 async def measure(folder: Path, model: str, *, quick: bool) -> list[Row]:
@@ -46,6 +49,7 @@ def main(
     """
     with command(as_json=json, debug=debug) as terminal, tempfile.TemporaryDirectory() as folder:
         before = machine()
+        os.environ["OMP_NUM_THREADS"] = THREADS  # for the processes that follow
         terminal.notes.print("Measuring, about three minutes; other work on this machine shows in the figures.")
 
         async def run() -> list[Row]:
@@ -54,8 +58,8 @@ def main(
         rows = trio.run(run)
         terminal.out.print(table(rows))
         terminal.out.print(
-            f"\nMedians of alternating rounds. {before['cores']} cores for node, client and chain together; load"
-            f" {before['load']} before, {machine()['load']} after."
+            f"\nMedians of alternating rounds, {THREADS} torch thread each; {before['cores']} cores for node, client and"
+            f" chain together; load {before['load']} before, {machine()['load']} after."
         )
         if quick:
             terminal.out.print("A quick run: a fake model in one process. Its figures mean nothing.")
