@@ -58,7 +58,7 @@ def main(
         rows = trio.run(run)
         terminal.out.print(table(rows))
         terminal.out.print(
-            f"\nMedians of alternating rounds, {THREADS} torch thread each; {before['cores']} cores for node, client and"
+            f"\nMedians of alternating rounds, {THREADS} torch thread each; {before['cores']} cores for node, client,"
             f" chain together; load {before['load']} before, {machine()['load']} after."
         )
         if quick:
