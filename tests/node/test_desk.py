@@ -277,7 +277,7 @@ async def test_a_full_disk_promises_nothing(
 
     last = (await hear(await desk.take(valid_submit())))[-1]
 
-    assert isinstance(last, Rejected) and last.code == "misconfigured"
+    assert isinstance(last, Rejected) and last.code == "busy"
     assert desk.worker.journal.size == 0
     await trio.testing.wait_all_tasks_blocked()
     assert desk.runs == {}

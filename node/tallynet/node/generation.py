@@ -15,7 +15,7 @@ from tallynet.protocol.advert import Offer
 from tallynet.protocol.chunk import ChunkBody, Transcript, sign_chunk
 from tallynet.protocol.commitment import commit_prompt, prompt_salt, seed
 from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.errors import Busy, Misconfigured
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
 from tallynet.protocol.receipt import sign_receipt
@@ -23,6 +23,14 @@ from tallynet.protocol.units import Milliseconds, Seconds, short
 from tallynet.protocol.wire import Accepted, Finished, Streamed, encode_frame
 
 log = logging.getLogger(__name__)
+
+
+LOG_RETRY_MS = 60_000
+
+
+def log_unusable() -> Busy:
+    """What peers are told when our disk refuses: not the paths of this machine, which the operator's log holds."""
+    return Busy("the node cannot use its log now", retry_after_ms=LOG_RETRY_MS)
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class Worker:
             await self._promise(run, leaf)
         except Misconfigured as error:
             log.error("job %s has no receipt: %s", short(job.id), error)
-            run.refuse(error)
+            run.refuse(log_unusable())
             return None
         log.info(
             "job %s: %s after %d tokens in %d ms",

@@ -18,13 +18,21 @@ from tallynet.node.advertising import Advertising
 from tallynet.node.anchoring import Anchoring
 from tallynet.node.config import NodeConfig
 from tallynet.node.desk import Desk
-from tallynet.node.generation import Worker
+from tallynet.node.generation import Worker, log_unusable
 from tallynet.node.journal import Journal, open_journal
 from tallynet.node.log_desk import LogDesk
 from tallynet.node.metrics import Metrics
 from tallynet.node.run import Run
 from tallynet.node.status import Status, serve_http
-from tallynet.protocol.errors import Deferred, Invalid, InvalidFrame, NodeUnreachable, Refused, Unreachable
+from tallynet.protocol.errors import (
+    Deferred,
+    Invalid,
+    InvalidFrame,
+    Misconfigured,
+    NodeUnreachable,
+    Refused,
+    Unreachable,
+)
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Status as Ending
 from tallynet.protocol.units import Milliseconds, Seconds
@@ -130,6 +138,10 @@ class Node:
             self.metrics.refuse(error)
             log.info("refused %s: %s", stream.remote, error)
             await send_frame(stream, rejection(error))
+            return
+        except Misconfigured as error:
+            log.error("refused %s: %s", stream.remote, error)
+            await send_frame(stream, rejection(log_unusable()))
             return
         try:
             await self._follow(stream, run)
