@@ -83,7 +83,7 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 chat = [{{"role": "user", "content": "What is the capital of Japan?"}}]
 prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
 inputs = tokenizer(prompt, return_tensors="pt")
-answer = model.generate(**inputs)[0][inputs["input_ids"].shape[1]:]
+answer = model.generate(**inputs)[0][inputs["input_ids"].shape[1] :]
 print(tokenizer.decode(answer, skip_special_tokens=True))
 ```
 
