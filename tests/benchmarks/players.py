@@ -59,7 +59,8 @@ async def _play(ask: Callable[[int], Awaitable[Told]], this: Round) -> Outcome:
 async def _generate(engine: Engine, client: int) -> Told:
     """One answer; the time to its first token includes tokenising, as it does for a client."""
     began, first, tokens, chunks = trio.current_time(), 0.0, 0, 0
-    generation = Generation(engine.tokenize(request(client)), SAMPLING, Digest(secrets.token_bytes(32)))
+    prompt = await engine.tokenize(request(client))
+    generation = Generation(prompt, SAMPLING, Digest(secrets.token_bytes(32)))
     async with engine.stream(generation) as pieces:
         async for piece in pieces:
             first = first or trio.current_time() - began

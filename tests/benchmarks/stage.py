@@ -72,9 +72,10 @@ async def memory_stage(folder: Path, pid: int) -> AsyncIterator[Stage]:
 
 
 async def resident_megabytes(pid: int) -> float:
-    """Resident memory of a process, in units of 10**6 bytes."""
-    told = await trio.run_process(["ps", "-o", "rss=", "-p", str(pid)], capture_stdout=True)
-    return int(told.stdout) * 1024 / 1e6
+    """Resident memory of a process and its children, in units of 10**6 bytes."""
+    command = ["ps", "-o", "rss=", "-p", str(pid), "--ppid", str(pid)]
+    told = await trio.run_process(command, capture_stdout=True)
+    return sum(map(int, told.stdout.split())) * 1024 / 1e6
 
 
 @dataclass

@@ -21,20 +21,20 @@ def test_words_are_single_tokens() -> None:
     assert len(encode(" the world zebra")) == 2 + len(" zebra")
 
 
-def test_messages_and_text_are_tokenized() -> None:
+async def test_messages_and_text_are_tokenized() -> None:
     engine = FakeEngine()
 
-    assert decode(engine.tokenize(Request(messages=(Message("user", "hi"),)))) == "user: hi\nassistant:"
-    assert decode(engine.tokenize(Request(text="once upon"))) == "once upon"
+    assert decode(await engine.tokenize(Request(messages=(Message("user", "hi"),)))) == "user: hi\nassistant:"
+    assert decode(await engine.tokenize(Request(text="once upon"))) == "once upon"
 
 
 def test_same_name_is_the_same_model() -> None:
     assert FakeEngine("one").info.model == FakeEngine("one", slots=9).info.model != FakeEngine("two").info.model
 
 
-def test_too_long_a_request_is_refused() -> None:
+async def test_too_long_a_request_is_refused() -> None:
     with pytest.raises(InvalidJob):
-        FakeEngine(context_length=8).tokenize(Request(text="0123456789"))
+        await FakeEngine(context_length=8).tokenize(Request(text="0123456789"))
 
 
 async def test_answer_follows_from_name_prompt_and_seed(nursery: trio.Nursery) -> None:

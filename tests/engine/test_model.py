@@ -152,9 +152,9 @@ async def test_prompt_the_model_cannot_take_is_refused(running: Engine, prompt: 
     assert running.load().running == running.load().waiting == 0
 
 
-def test_request_too_long_for_the_context_is_refused(engine: Opened) -> None:
+async def test_request_too_long_for_the_context_is_refused(engine: Opened) -> None:
     with pytest.raises(InvalidJob, match="tokens; this model holds 128"):
-        engine("llama").tokenize(Request(messages=(Message("user", "word " * 200),)))
+        await engine("llama").tokenize(Request(messages=(Message("user", "word " * 200),)))
 
 
 async def test_leaving_a_stream_frees_its_slot(running: Engine) -> None:

@@ -134,8 +134,8 @@ class HeldEngine:
     def load(self) -> EngineLoad:
         return self._fake.load()
 
-    def tokenize(self, request: Request) -> TokenIds:
-        return self._fake.tokenize(request)
+    async def tokenize(self, request: Request) -> TokenIds:
+        return await self._fake.tokenize(request)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         await self._fake.run(task_status=task_status)

@@ -2,6 +2,7 @@
 
     engine.py       the interface, and what is said across it: Engine, Generation, Piece, …
     opening.py      `open_engine`: from an operator's words to an engine
+    apart.py        ApartEngine: any of the engines below in a process of its own, child.py; line.py between them
     fake.py         FakeEngine: deterministic stand-in without torch
 
 What every engine uses, plain Python:

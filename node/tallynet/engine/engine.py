@@ -1,7 +1,7 @@
 """What a model runtime promises: token ids in, pieces of tokens, text, logprobs and evidence out.
 
-`model.TransformersEngine` runs Hugging Face models, `fake.FakeEngine` is its deterministic public stand-in.
-A batching or an upstream engine fits behind the same few methods.
+`model.TransformersEngine` runs Hugging Face models, `apart.ApartEngine` does so in a process of its own,
+`fake.FakeEngine` is their deterministic public stand-in. An upstream engine fits behind the same few methods.
 """
 
 import hashlib
@@ -127,7 +127,7 @@ class Engine(Protocol):
 
     def load(self) -> EngineLoad: ...
 
-    def tokenize(self, request: Request) -> TokenIds:
+    async def tokenize(self, request: Request) -> TokenIds:
         """Token ids of the request under the model's own chat template.
 
         Raises `InvalidJob` when the request does not fit the model: too long for the context, no chat template.

@@ -81,10 +81,11 @@ class FakeEngine:
         waiting = self._slots.statistics().tasks_waiting
         return EngineLoad(self._info.slots - self._slots.value, waiting, self._tokens_per_second)
 
-    def tokenize(self, request: Request) -> TokenIds:
+    async def tokenize(self, request: Request) -> TokenIds:
         turns = "".join(f"{message.role}: {message.content}\n" for message in request.messages)
         tokens = encode(f"{turns}assistant:" if request.messages else request.text)
         check_prompt(tokens, self._info)
+        await trio.lowlevel.checkpoint()
         return tokens
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

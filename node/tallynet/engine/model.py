@@ -27,6 +27,9 @@ SWITCH_SECONDS = 0.0005
 """How long one Python thread may keep the interpreter lock from another that wants it. With Python's usual 5 ms a
 busy trio loop makes every decoding step wait several times."""
 
+SHORT_REQUEST = 2048
+"""Characters."""
+
 
 class TransformersEngine:
     """Loads in the constructor, which blocks for seconds to minutes; serves while `run` runs."""
@@ -52,6 +55,7 @@ class TransformersEngine:
             vocabulary_size=vocabulary_size(self._model),
             slots=self._trial.batch.slots,
         )
+        self._tokenizing = trio.CapacityLimiter(1)
         self._worker: Worker | None = None
         self._open: set[Ticket] = set()
 
@@ -65,10 +69,18 @@ class TransformersEngine:
         seconds = self._trial.step_seconds if self._worker is None else self._worker.step_seconds
         return EngineLoad(running, waiting, 1 / seconds)
 
-    def tokenize(self, request: Request) -> TokenIds:
-        tokens = self._tokenizer.encode(request)
+    async def tokenize(self, request: Request) -> TokenIds:
+        tokens = await self._encode(request)
         check_prompt(tokens, self._info)
         return tokens
+
+    async def _encode(self, request: Request) -> TokenIds:
+        """A short request costs less than the thread it would take; long ones take turns in one."""
+        length = len(request.text) + sum(len(message.content) for message in request.messages)
+        if length <= SHORT_REQUEST:
+            await trio.lowlevel.checkpoint()
+            return self._tokenizer.encode(request)
+        return await trio.to_thread.run_sync(self._tokenizer.encode, request, limiter=self._tokenizing)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         trio_token = trio.lowlevel.current_trio_token()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
+from tallynet.engine.apart import ApartEngine
 from tallynet.engine.checkpoint import find_checkpoint
 from tallynet.engine.engine import Engine
 from tallynet.engine.fake import FakeEngine
@@ -22,18 +23,22 @@ def open_engine(
     dtype: str = "auto",
     slots: int = SLOTS,
     context_length: int | None = None,
+    apart: bool = False,
 ) -> Engine:
     """Load a model; blocks, so call it in a thread when a loop is running.
 
     `spec` is `fake`, `fake:NAME` or `fake:NAME@TOKENS_PER_SECOND`, a model directory, or a hub id
     `owner/name[@revision]`. `device` is auto, cpu, cuda, cuda:1 or mps; `dtype` auto, float32, bfloat16 or float16;
-    `slots` the most generations at once; `context_length` lowers the model's own, in tokens. Raises `Misconfigured`,
-    or `Unreachable` for a hub id that cannot be fetched now.
+    `slots` the most generations at once; `context_length` lowers the model's own, in tokens. `apart` gives the model a
+    process of its own, which a serving node wants; the fake needs none. Raises `Misconfigured`, or `Unreachable` for a
+    hub id that cannot be fetched now.
     """
     if slots < 1 or (context_length is not None and context_length < 2):
         raise Misconfigured("an engine needs at least one slot and a context of two tokens")
     if spec == FAKE or spec.startswith(f"{FAKE}:"):
         return _open_fake(spec.removeprefix(FAKE).removeprefix(":"), slots, context_length)
+    if apart:
+        return ApartEngine(spec, device=device, dtype=dtype, slots=slots, context_length=context_length)
     checkpoint = find_checkpoint(spec)
     with _collector_paused():
         from tallynet.engine.hardware import choose_hardware

@@ -6,8 +6,6 @@ right, the moment is not. Source: spec chapter 2.
 
 from dataclasses import dataclass
 
-import trio
-
 from tallynet.engine import Engine
 from tallynet.node.config import NodeConfig
 from tallynet.protocol.advert import Offer
@@ -18,9 +16,6 @@ from tallynet.protocol.job import Task, VerifiedJob, verify_job
 from tallynet.protocol.request import Request, decode_request
 from tallynet.protocol.units import Milliseconds, TokenIds, Wei
 from tallynet.protocol.wire import MAX_PROMPT_TOKENS, Submit
-
-SHORT_REQUEST_BYTES = 2048
-"""Shorter ones are tokenised at once, in a fraction of a millisecond: a thread would cost more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,6 @@ class Admission:
         self._config = config
         self._domain = domain
         self._engine = engine
-        self._tokenizer = trio.CapacityLimiter(1)  # long requests take turns, so that they cannot take all processors
 
     def identify(self, submit: Submit, now: Milliseconds) -> VerifiedJob:
         """Checks (1) and (2): enough to tell a job of ours from noise. Raises `InvalidJob`."""
@@ -62,7 +56,7 @@ class Admission:
         `taken` is how many jobs run or wait already.
         """
         self._check_model(job)
-        prompt = await self._tokenize(self.check_opening(submit, job), len(submit.request))
+        prompt = await self._tokenize(self.check_opening(submit, job))
         self._check_limits(job, prompt)
         self._check_price(job, offer, prompt)
         self._check_capacity(taken)
@@ -89,12 +83,10 @@ class Admission:
         except InvalidJob as error:
             raise InvalidJob(error.message, check=4, evidence=error.evidence, remedy=error.remedy) from error
 
-    async def _tokenize(self, request: Request, encoded_bytes: int) -> TokenIds:
+    async def _tokenize(self, request: Request) -> TokenIds:
         # (5) the model can read the request: the prompt fits its context
         try:
-            if encoded_bytes <= SHORT_REQUEST_BYTES:
-                return self._engine.tokenize(request)
-            return await trio.to_thread.run_sync(self._engine.tokenize, request, limiter=self._tokenizer)
+            return await self._engine.tokenize(request)
         except InvalidJob as error:
             raise InvalidJob(error.message, check=5, evidence=error.evidence, remedy=error.remedy) from error
 

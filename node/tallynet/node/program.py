@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 
 from tallynet.console.network_file import NetworkFile, read_network
-from tallynet.engine import open_engine
+from tallynet.engine import Engine, open_engine
 from tallynet.ledger import Ledger
 from tallynet.ledger.opening import open_ledger
 from tallynet.network.transport import PeerAddress, Transport
@@ -23,14 +23,15 @@ from tallynet.protocol.units import prefixed
 
 log = logging.getLogger(__name__)
 
+REGISTRATION_SECONDS = 15.0
+POLL_SECONDS = 1.0
+
 
 async def run_node(config: NodeConfig, ready: Path | None) -> None:
     """The whole life of the process: until SIGINT or SIGTERM, gracefully; a second signal ends it at once."""
     began = time.monotonic()
     network, key = read_network(config.network), read_keystore(config.keystore, config.password)
-    engine = await trio.to_thread.run_sync(
-        lambda: open_engine(config.model, device=config.device, dtype=config.dtype, slots=config.slots)
-    )
+    engine = await _load(config)
     peers = _bootstrap(network, key)
     async with (
         open_ledger(network.rpc_url, network.domain, network.confirmations) as ledger,
@@ -40,6 +41,21 @@ async def run_node(config: NodeConfig, ready: Path | None) -> None:
         node = Node(config, key, _open_transport(config, key, peers), ledger, engine, peers)
         nursery.start_soon(_stop_on_signal, node, nursery.cancel_scope)
         nursery.start_soon(_run, node, nursery, config, ready, began)
+
+
+async def _load(config: NodeConfig) -> Engine:
+    """The model in a process of its own; what is slow to import here is imported meanwhile."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, _import_slow)
+        return await trio.to_thread.run_sync(
+            lambda: open_engine(config.model, device=config.device, dtype=config.dtype, slots=config.slots, apart=True),
+            abandon_on_cancel=True,
+        )
+
+
+def _import_slow() -> None:
+    import tallynet.ledger.chain
+    import tallynet.network.host  # noqa: F401  # imported for later
 
 
 async def _run(node: Node, nursery: trio.Nursery, config: NodeConfig, ready: Path | None, began: float) -> None:
@@ -75,11 +91,16 @@ def _bootstrap(network: NetworkFile, key: Key) -> tuple[PeerAddress, ...]:
 
 
 async def _check_registered(ledger: Ledger, key: Key) -> None:
-    if await ledger.node(key.address) is None:
-        raise Misconfigured(
-            f"Node {prefixed(key.address)} is not registered on the ledger.",
-            remedy="Register it with `tallynet node register`; its receipts are worth nothing without a stake.",
-        )
+    """Waits a little: whoever starts a network registers its nodes while they start."""
+    with trio.move_on_after(REGISTRATION_SECONDS):
+        while await ledger.node(key.address) is None:
+            log.info("waiting to be registered on the ledger")
+            await trio.sleep(POLL_SECONDS)
+        return
+    raise Misconfigured(
+        f"Node {prefixed(key.address)} is not registered on the ledger.",
+        remedy="Register it with `tallynet node register`; its receipts are worth nothing without a stake.",
+    )
 
 
 def _write_ready(path: Path, node: Node, running: Running, seconds: float) -> None:

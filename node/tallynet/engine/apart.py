@@ -1,0 +1,288 @@
+"""An engine in a process of its own, behind the same few methods.
+
+A node's network code and the decoding thread would otherwise share one interpreter lock, and each would wait for the
+other many times a token (decision 0008). And whatever a model runtime does to its process, the node lives on: jobs
+that ran end with a signed reason, and a new process is started.
+"""
+
+import json
+import logging
+import math
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from tallynet.engine.engine import EngineInfo, EngineLoad, Generation, Piece, check_generation
+from tallynet.engine.line import (
+    READ_BYTES,
+    Admitted,
+    Begin,
+    Decoder,
+    Failed,
+    FromEngine,
+    Leave,
+    Loaded,
+    Message,
+    Mouth,
+    Said,
+    Tokenize,
+    Tokens,
+    error_of,
+)
+from tallynet.protocol.errors import Busy, Misconfigured, TallyError, Unreachable
+from tallynet.protocol.request import Request
+from tallynet.protocol.units import TokenIds
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+"""Between the end of a process and the start of the next: doubled each time that one does not start."""
+
+LINGER_SECONDS = 2.0
+"""How long a process may take to end once the line is closed."""
+
+RETRY_MS = 10_000
+"""When to try again while a process is being started."""
+
+AGAIN = "Send the job again later, or to another node."
+READ_LOG = "Read above what it said; the machine may have run out of memory."
+
+Item = Piece | TokenIds | TallyError | None
+
+
+@dataclass(frozen=True)
+class _Child:
+    """A process with a loaded model."""
+
+    process: subprocess.Popen[bytes]
+    line: socket.socket
+    info: EngineInfo
+    tokens_per_second: float
+
+    def end(self) -> str:
+        return _end(self.process, self.line)
+
+
+@dataclass(eq=False)
+class _Asked:
+    """One generation or question, and what came back. The channel holds a whole answer: nobody waits for a reader."""
+
+    admitted: bool = False
+    complete: bool = False
+    sender: trio.MemorySendChannel[Item] = field(init=False)
+    receiver: trio.MemoryReceiveChannel[Item] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sender, self.receiver = trio.open_memory_channel[Item](math.inf)
+
+    def put(self, item: Item) -> None:
+        """Nothing follows the last piece, or an error."""
+        if self.complete:
+            return
+        self.sender.send_nowait(item)
+        self.complete = isinstance(item, TallyError) or (isinstance(item, Piece) and item.finish is not None)
+
+    async def next(self) -> Piece | TokenIds | None:
+        """None tells that a slot is held."""
+        item = await self.receiver.receive()
+        if isinstance(item, TallyError):
+            raise item
+        return item
+
+    async def pieces(self) -> AsyncGenerator[Piece, None]:
+        """The answer, to its last piece."""
+        finish = None
+        while finish is None:
+            piece = await self.next()
+            if not isinstance(piece, Piece):
+                raise TypeError(f"a piece was expected, not {type(piece).__name__}")
+            finish = piece.finish
+            yield piece
+
+
+class ApartEngine:
+    """Starts its process in the constructor, which blocks until the model is loaded; serves while `run` runs."""
+
+    def __init__(self, spec: str, *, device: str, dtype: str, slots: int, context_length: int | None = None) -> None:
+        """Raises what `opening.open_engine` raises, for the same arguments."""
+        settings = {"spec": spec, "device": device, "dtype": dtype, "slots": slots, "context_length": context_length}
+        self._settings = json.dumps(settings)
+        self._child = _start(self._settings)
+        self._info = self._child.info
+        self._tokens_per_second = self._child.tokens_per_second
+        self._mouth: Mouth | None = None
+        self._asked: dict[int, _Asked] = {}
+        self._generations: set[_Asked] = set()
+        self._numbers = 0
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    @property
+    def pid(self) -> int:
+        """Of the present process."""
+        return self._child.process.pid
+
+    def load(self) -> EngineLoad:
+        running = sum(asked.admitted for asked in self._generations)
+        return EngineLoad(running, len(self._generations) - running, self._tokens_per_second)
+
+    async def tokenize(self, request: Request) -> TokenIds:
+        """Raises `Busy` while a process is being started, besides what every engine raises."""
+        async with self._asking(lambda number: Tokenize(number, request)) as asked:
+            tokens = await asked.next()
+            if not isinstance(tokens, tuple):
+                raise TypeError(f"tokens were expected, not {type(tokens).__name__}")
+            return tokens
+
+    @asynccontextmanager
+    async def stream(self, generation: Generation) -> AsyncIterator[AsyncIterator[Piece]]:
+        check_generation(generation, self._info)
+        async with self._asking(lambda number: Begin(number, generation)) as asked:
+            self._generations.add(asked)
+            try:
+                await asked.next()  # the slot
+                asked.admitted = True
+                async with aclosing(asked.pieces()) as pieces:
+                    yield pieces
+            finally:
+                self._generations.remove(asked)
+
+    @asynccontextmanager
+    async def _asking(self, message: Callable[[int], Message]) -> AsyncIterator[_Asked]:
+        """`message` makes the question, given its number."""
+        mouth = self._mouth
+        if mouth is None:
+            raise Busy("the model is being started", retry_after_ms=RETRY_MS)
+        self._numbers += 1
+        number, asked = self._numbers, _Asked()
+        self._asked[number] = asked
+        try:
+            mouth.say(message(number))
+            yield asked
+        finally:
+            del self._asked[number]
+            if not asked.complete:
+                mouth.say(Leave(number))
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled. Raises `Misconfigured` when a later process finds other model files than the first."""
+        try:
+            while True:
+                await self._converse(task_status)
+                task_status = trio.TASK_STATUS_IGNORED
+                log.error("the engine's process %s; another is started", await trio.to_thread.run_sync(self._child.end))
+                self._child = await _start_patiently(self._settings)
+                if self._child.info.model != self._info.model:
+                    raise Misconfigured("The model's files were changed while the node ran.", remedy="Start it again.")
+        finally:
+            self._child.end()
+
+    async def _converse(self, task_status: trio.TaskStatus[None]) -> None:
+        """Speak with the present process until it ends."""
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(self._child.line))
+        try:
+            async with trio.open_nursery() as nursery:
+                self._mouth = Mouth(stream)
+                nursery.start_soon(_speak, self._mouth)
+                task_status.started()
+                await self._listen(stream)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._mouth = None
+            for asked in self._asked.values():
+                asked.put(Unreachable("the engine was stopped", remedy=AGAIN))
+
+    async def _listen(self, stream: trio.SocketStream) -> None:
+        decoder = Decoder[FromEngine](FromEngine)
+        try:
+            while data := await stream.receive_some(READ_BYTES):
+                for message in decoder.feed(data):
+                    self._take(message)
+        except trio.BrokenResourceError:
+            log.debug("the line to the engine's process broke")
+
+    def _take(self, message: FromEngine) -> None:
+        if isinstance(message, Loaded):
+            raise TypeError("an engine is loaded once")
+        if isinstance(message, Said):
+            self._tokens_per_second = message.tokens_per_second
+        asked = self._asked.get(message.number)
+        if asked is not None:  # otherwise nobody waits for it any more
+            asked.put(_item(message))
+
+
+def _item(message: Admitted | Said | Tokens | Failed) -> Item:
+    if isinstance(message, Admitted):
+        return None
+    if isinstance(message, Said):
+        return message.piece
+    return message.tokens if isinstance(message, Tokens) else error_of(message)
+
+
+async def _speak(mouth: Mouth) -> None:
+    try:
+        await mouth.run()
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        log.debug("the engine's process does not listen")  # whoever listens to it hears its end
+
+
+async def _start_patiently(settings: str) -> _Child:
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        await trio.sleep(pause)
+        try:
+            return await trio.to_thread.run_sync(_start, settings)
+        except Unreachable as error:
+            log.error("the engine does not start: %s", error)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def _start(settings: str) -> _Child:
+    """Blocks until the model is loaded."""
+    line, theirs = socket.socketpair()
+    with theirs:
+        command = [sys.executable, "-m", "tallynet.engine.child", str(theirs.fileno()), settings]
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+    try:
+        first = _first_word(line, process)
+        if isinstance(first, Failed):
+            raise error_of(first)
+        if not isinstance(first, Loaded):
+            raise TypeError(f"an engine begins with Loaded, not with {type(first).__name__}")
+    except BaseException:
+        _end(process, line)
+        raise
+    info = EngineInfo.of(
+        first.name, first.manifest, first.environment, context_length=first.context_length,
+        vocabulary_size=first.vocabulary_size, slots=first.slots, evidence=first.evidence,
+    )  # fmt: skip
+    return _Child(process, line, info, first.tokens_per_second)
+
+
+def _first_word(line: socket.socket, process: subprocess.Popen[bytes]) -> FromEngine:
+    decoder = Decoder[FromEngine](FromEngine)
+    while data := line.recv(READ_BYTES):
+        for message in decoder.feed(data):
+            return message
+    raise Unreachable(f"the engine's process {_end(process, line)} while it loaded the model", remedy=READ_LOG)
+
+
+def _end(process: subprocess.Popen[bytes], line: socket.socket) -> str:
+    """It keeps nothing, so it is killed when it lingers. Idempotent; says how it ended."""
+    line.close()
+    try:
+        code = process.wait(LINGER_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return "was killed"
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
