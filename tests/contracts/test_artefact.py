@@ -9,7 +9,8 @@ from tallynet.ledger import compile, events
 from tallynet.ledger.artefact import artefact
 from tallynet.protocol.eip712 import keccak
 
-LEDGER = (compile.SOURCES / "ledger.vy").read_text()
+LEDGER = "\n".join(path.read_text() for path in sorted(compile.SOURCES.glob("*.vy")))
+"""The contract and its modules."""
 INTERFACE = (compile.SOURCES / "interfaces" / "ILedger.vyi").read_text()
 
 
@@ -37,6 +38,9 @@ def test_the_events_have_the_topics_that_are_looked_for() -> None:
         events.RECORDED,
         events.EXIT_BEGUN,
         events.WITHDRAWN,
+        events.SLASHED,
+        events.CHALLENGED,
+        keccak(b"Answered(address,uint64,bytes)"),  # for people: whether a challenge is open is asked of the contract
     }
 
 
@@ -62,7 +66,8 @@ def test_every_function_of_the_contract_has_natspec() -> None:
 
 
 def test_every_refusal_says_who_speaks() -> None:
-    reasons = [ast.literal_eval(found) for found in re.findall(r'assert .+, (".+")$', LEDGER, flags=re.MULTILINE)]
+    said = re.findall(r'^ +assert [^"]+?, (?:\(\s*)?(".+?")', LEDGER, flags=re.MULTILINE)
+    reasons = [ast.literal_eval(found) for found in said]
 
     assert len(reasons) == len(re.findall(r"^ +assert ", LEDGER, flags=re.MULTILINE))
     assert all(reason.startswith("ledger: ") for reason in reasons)

@@ -8,7 +8,19 @@ from tallynet.ledger.rules import consent, consent_digest
 from tallynet.protocol.eip712 import Domain, keccak
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import ZERO_DIGEST, Address, Digest
-from tests.contracts.machine import CHAIN_ID, ETHER, START, UNBONDING, Machine, Reverted, named, text, tree, word
+from tests.contracts.machine import (
+    CHAIN_ID,
+    ETHER,
+    START,
+    UNBONDING,
+    Machine,
+    Reverted,
+    named,
+    refuses,
+    text,
+    tree,
+    word,
+)
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 TREE = tree(40)
@@ -32,19 +44,17 @@ def anchored(registered: Machine) -> Machine:
     return registered
 
 
-def refuses(reason: str) -> pytest.RaisesExc[Reverted]:
-    return pytest.RaisesExc(Reverted, check=lambda error: str(error) == reason)
-
-
 # Construction
 
 
 def test_the_constants_are_those_of_the_constructor() -> None:
-    machine = Machine(minimum_stake=5, unbonding=60)
+    machine = Machine(minimum_stake=5, unbonding=60, bond=3, answer=30)
 
-    assert machine.call(machine.operator, "MINIMUM_STAKE()") == (5,)
-    assert machine.call(machine.operator, "UNBONDING_SECONDS()") == (60,)
-    assert machine.call(machine.operator, "DEPLOYED_AT()") == (7,)
+    assert machine.call(machine.operator, "MINIMUM_STAKE") == (5,)
+    assert machine.call(machine.operator, "UNBONDING_SECONDS") == (60,)
+    assert machine.call(machine.operator, "CHALLENGE_BOND") == (3,)
+    assert machine.call(machine.operator, "ANSWER_SECONDS") == (30,)
+    assert machine.call(machine.operator, "DEPLOYED_AT") == (7,)
 
 
 @pytest.mark.parametrize("stake", [0, 2**128])
@@ -58,8 +68,20 @@ def test_an_unbonding_time_out_of_bounds_is_refused() -> None:
         Machine(unbonding=2**32)
 
 
+@pytest.mark.parametrize("bond", [0, 2**112])
+def test_a_challenge_bond_out_of_bounds_is_refused(bond: int) -> None:
+    with refuses("ledger: challenge bond is out of bounds"):
+        Machine(bond=bond)
+
+
+@pytest.mark.parametrize("answer", [0, 2**32])
+def test_a_time_to_answer_out_of_bounds_is_refused(answer: int) -> None:
+    with refuses("ledger: answer time is out of bounds"):
+        Machine(answer=answer)
+
+
 def test_the_domain_is_the_one_signatures_are_made_for(machine: Machine) -> None:
-    described = machine.call(machine.operator, "eip712Domain()")
+    described = machine.call(machine.operator, "eip712Domain")
 
     assert described == (b"\x0f", "Tallynet", "1", CHAIN_ID, machine.contract.lower(), bytes(32), ())
 
@@ -168,7 +190,7 @@ def test_a_signature_of_nobody_does_not_register_the_zero_address(machine: Machi
     nobody = "0x" + bytes(20).hex()
     broken = bytes(32) + bytes(31) + b"\x01" + b"\x1b"
     with refuses("ledger: node did not consent"):
-        machine.call(machine.operator, "register(address,string,bytes)", nobody, "", broken, value=ETHER)
+        machine.call(machine.operator, "register", nobody, "", broken, value=ETHER)
 
 
 def test_every_flipped_bit_of_a_consent_is_refused(machine: Machine) -> None:
@@ -260,7 +282,7 @@ def test_a_refused_anchor_leaves_the_head(anchored: Machine) -> None:
 def test_a_record_is_an_event_and_nothing_else(registered: Machine) -> None:
     before = registered.entry()
     job, request, output = (Digest(bytes([number]) * 32) for number in (1, 2, 3))
-    registered.call(registered.node, "record(bytes32,bytes32,bytes32)", job, request, output)
+    registered.call(registered.node, "record", job, request, output)
     ((kind, indexed, data),) = registered.events()
 
     assert (kind, indexed) == (events.RECORDED, [word(registered.node.address), job])
@@ -270,7 +292,7 @@ def test_a_record_is_an_event_and_nothing_else(registered: Machine) -> None:
 
 def test_a_stranger_cannot_record(machine: Machine) -> None:
     with refuses("ledger: node is not registered"):
-        machine.call(machine.node, "record(bytes32,bytes32,bytes32)", *[bytes(32)] * 3)
+        machine.call(machine.node, "record", *[bytes(32)] * 3)
 
 
 # Leaves
@@ -455,7 +477,7 @@ def leave(machine: Machine) -> None:
 
 def test_nodes_are_told_in_the_order_they_are_asked_for(registered: Machine) -> None:
     asked = [named("stranger").address, registered.node.address]
-    (found,) = registered.call(registered.operator, "nodes(address[])", [text(node) for node in asked])
+    (found,) = registered.call(registered.operator, "nodes", [text(node) for node in asked])
 
     assert isinstance(found, tuple)
     assert found[1] == registered.entry()

@@ -110,23 +110,19 @@ class Twins:
             case Record(node):
                 self.jobs += 1  # a new one: the twin answers to an old one with the earlier record
                 job = JobId(self.jobs.to_bytes(32, "big"))
-                signature = "record(bytes32,bytes32,bytes32)"
+                signature = "record"
                 await self.compare(
                     lambda: self.machine.call(NODES[node], signature, job, WORD, WORD),
                     self.memory.record(NODES[node], job, Digest(WORD), Digest(WORD)),
                 )
             case BeginExit(operator, node):
                 await self.compare(
-                    lambda: self.machine.call(
-                        OPERATORS[operator ^ node], "begin_exit(address)", text(NODES[node].address)
-                    ),
+                    lambda: self.machine.call(OPERATORS[operator ^ node], "begin_exit", text(NODES[node].address)),
                     self.memory.begin_exit(OPERATORS[operator ^ node], NODES[node].address),
                 )
             case Withdraw(operator, node):
                 await self.compare(
-                    lambda: self.machine.call(
-                        OPERATORS[operator ^ node], "withdraw(address)", text(NODES[node].address)
-                    ),
+                    lambda: self.machine.call(OPERATORS[operator ^ node], "withdraw", text(NODES[node].address)),
                     self.memory.withdraw(OPERATORS[operator ^ node], NODES[node].address),
                 )
 

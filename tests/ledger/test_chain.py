@@ -25,7 +25,19 @@ from tallynet.protocol.eip712 import keccak
 from tallynet.protocol.errors import ChainUnreachable, Misconfigured, Refused
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Address, Digest, JobId, Wei, prefixed
-from tests.ledger.worlds import DEPLOYER, ETHER, MULTIADDR, NODE, OPERATOR, SECOND_NODE, SETTINGS, TREE, UNBONDING
+from tests.ledger.worlds import (
+    DEPLOYER,
+    ETHER,
+    MULTIADDR,
+    NODE,
+    OPERATOR,
+    RIVAL,
+    SECOND_NODE,
+    SETTINGS,
+    TREE,
+    UNBONDING,
+)
+from tests.protocol.faults import Signer
 
 SECRET = "v2/an-access-key"
 QUICK = ChainSettings(timeout_seconds=2, pacing=Pacing(give_up_seconds=2, poll_seconds=0.01))
@@ -123,6 +135,34 @@ async def test_a_transaction_whose_answer_is_lost_is_posted_once(chain: Tampered
     assert list(await ledger.anchors(NODE.address)) == [anchor]
     assert len(chain.broadcasts) == 2
     assert len(set(chain.broadcasts)) == 1
+
+
+async def test_a_slashing_is_tried_without_a_transaction(chain: TamperedChain, ledger: ChainLedger) -> None:
+    tried = await ledger.try_slash(RIVAL.address, Signer(NODE, ledger.domain).fork())
+
+    assert not chain.broadcasts
+    taken = await ledger.slash(RIVAL, Signer(NODE, ledger.domain).fork())
+    assert tried.gas >= taken.gas > 21_000
+
+
+async def test_a_slashing_from_before_a_restart_is_posted_once(chain: TamperedChain, ledger: ChainLedger) -> None:
+    fork = Signer(NODE, ledger.domain).fork()
+    taken = await ledger.slash(RIVAL, fork)
+    again = await ChainLedger.connect(chain, ledger.domain.contract, settings=SETTINGS)
+
+    assert await again.slash(RIVAL, fork) == taken
+    assert len(chain.broadcasts) == 1
+
+
+async def test_a_reward_and_a_bond_reach_the_challenger(chain: TamperedChain, ledger: ChainLedger) -> None:
+    await ledger.anchor(NODE, 7, TREE.root(7), [])
+    asked = await ledger.challenge(RIVAL, NODE.address, 3)
+    before = chain.tester.get_balance(prefixed(RIVAL.address))
+    chain.tester.time_travel(asked.answer_by + 1)
+    taken = await ledger.finalize(OPERATOR, NODE.address, 3)
+
+    assert chain.tester.get_balance(prefixed(RIVAL.address)) == before + taken.reward + asked.bond
+    assert chain.tester.get_balance(prefixed(ledger.domain.contract)) == taken.burnt
 
 
 async def test_a_request_that_is_lost_is_sent_again(chain: TamperedChain, ledger: ChainLedger) -> None:
@@ -437,7 +477,7 @@ def test_only_one_module_imports_web3() -> None:
     folder = Path(tallynet.ledger.__file__).parent
     pattern = re.compile(r"^ *(from|import) (web3|eth_account|eth_utils|requests)\b", re.MULTILINE)
 
-    assert [path.name for path in folder.glob("*.py") if pattern.search(path.read_text())] == ["chain.py"]
+    assert [path.name for path in folder.glob("*.py") if pattern.search(path.read_text())] == ["rpc.py"]
 
 
 def test_the_package_starts_without_web3() -> None:

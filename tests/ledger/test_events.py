@@ -8,8 +8,10 @@ from eth_abi.abi import encode
 
 from tallynet.ledger import events
 from tallynet.ledger.events import Log
+from tallynet.ledger.ledger import Challenge
 from tallynet.protocol.errors import ChainUnreachable
-from tallynet.protocol.units import Address, Digest, JobId, Wei
+from tallynet.protocol.fault import FaultKind
+from tallynet.protocol.units import Address, Digest, JobId, Seconds, Wei
 
 NODE, OPERATOR = Address(b"\x01" * 20), Address(b"\x02" * 20)
 A, B, C = (Digest(bytes([number]) * 32) for number in (7, 8, 9))
@@ -27,6 +29,10 @@ ANCHORED = log(events.ANCHORED, NODE, data=encode(["uint64", "bytes32"], [7, C])
 RECORDED = log(events.RECORDED, NODE, A, data=B + C)
 EXIT_BEGUN = log(events.EXIT_BEGUN, NODE, data=encode(["uint64"], [1_700_000_000]))
 WITHDRAWN = log(events.WITHDRAWN, NODE, OPERATOR, data=encode(["uint256"], [10**18]))
+SLASHED = log(events.SLASHED, NODE, OPERATOR, data=encode(["uint8", "uint256", "uint256"], [4, 10**17, 9 * 10**17]))
+CHALLENGED = log(
+    events.CHALLENGED, NODE, OPERATOR, data=encode(["uint64", "uint256", "uint64"], [3, 10**16, 1_700_000_000])
+)
 
 READERS: list[tuple[Log, Callable[[Log], object]]] = [
     (REGISTERED, events.registered),
@@ -34,6 +40,8 @@ READERS: list[tuple[Log, Callable[[Log], object]]] = [
     (RECORDED, events.recorded),
     (EXIT_BEGUN, events.exit_begun),
     (WITHDRAWN, events.withdrawn),
+    (SLASHED, events.slashed),
+    (CHALLENGED, events.challenged),
 ]
 
 
@@ -43,6 +51,8 @@ def test_every_event_is_read() -> None:
     assert events.recorded(RECORDED) == events.Recorded(NODE, JobId(A), B, C)
     assert events.exit_begun(EXIT_BEGUN) == 1_700_000_000
     assert events.withdrawn(WITHDRAWN) == 10**18
+    assert events.slashed(SLASHED) == events.Slashed(NODE, OPERATOR, FaultKind.FORK, Wei(10**17), Wei(9 * 10**17))
+    assert events.challenged(CHALLENGED) == Challenge(NODE, 3, OPERATOR, Wei(10**16), Seconds(1_700_000_000))
 
 
 @pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 256])
@@ -74,7 +84,10 @@ def test_a_log_of_another_shape_is_refused(valid: Log, read: Callable[[Log], obj
             read(broken)
 
 
-@pytest.mark.parametrize("valid", [REGISTERED, ANCHORED, RECORDED], ids=["registered", "anchored", "recorded"])
+ADDRESSED = {"registered": REGISTERED, "anchored": ANCHORED, "recorded": RECORDED, "slashed": SLASHED}
+
+
+@pytest.mark.parametrize("valid", [*ADDRESSED.values(), CHALLENGED], ids=[*ADDRESSED, "challenged"])
 def test_a_word_that_is_no_address_is_refused(valid: Log) -> None:
     read = next(read for log, read in READERS if log is valid)
     with pytest.raises(ChainUnreachable, match="is no address"):
@@ -90,6 +103,19 @@ def test_an_anchor_of_impossible_size_is_refused(size: int) -> None:
 def test_a_time_out_of_bounds_is_refused() -> None:
     with pytest.raises(ChainUnreachable, match="time"):
         events.exit_begun(replace(EXIT_BEGUN, data=encode(["uint64"], [2**53])))
+    with pytest.raises(ChainUnreachable, match="time"):
+        events.challenged(replace(CHALLENGED, data=encode(["uint64", "uint256", "uint64"], [3, 1, 2**53])))
+
+
+@pytest.mark.parametrize("kind", [0, 7, 255])
+def test_a_fault_of_an_unknown_kind_is_refused(kind: int) -> None:
+    with pytest.raises(ChainUnreachable, match=f"no kind {kind} of fault"):
+        events.slashed(replace(SLASHED, data=encode(["uint8", "uint256", "uint256"], [kind, 1, 9])))
+
+
+def test_a_challenge_of_an_impossible_index_is_refused() -> None:
+    with pytest.raises(ChainUnreachable, match="index"):
+        events.challenged(replace(CHALLENGED, data=encode(["uint64", "uint256", "uint64"], [2**40, 1, 2])))
 
 
 @pytest.mark.parametrize(("offset", "length"), [(32, 20), (64, 21 + 32), (64, 2**255), (2**255, 20), (64, 257)])

@@ -16,6 +16,9 @@ from tallynet.protocol.units import Wei
 
 ETHER = Wei(10**18)
 UNBONDING = 3600
+BOND = Wei(10**12)
+"""Of the first challenge: small, as the sixteenth costs 2**15 times as much."""
+ANSWER_SECONDS = 600
 CONFIRMATIONS = 2
 SETTINGS = ChainSettings(
     confirmations=CONFIRMATIONS, blocks_per_query=5, pacing=Pacing(give_up_seconds=5, poll_seconds=0.01)
@@ -48,12 +51,17 @@ async def memory_world() -> World:
         ledger.mine()
 
     ledger = MemoryLedger(
-        minimum_stake=ETHER, unbonding_seconds=UNBONDING, confirmations=CONFIRMATIONS, clock=lambda: seconds[0]
+        minimum_stake=ETHER,
+        unbonding_seconds=UNBONDING,
+        challenge_bond=BOND,
+        answer_seconds=ANSWER_SECONDS,
+        confirmations=CONFIRMATIONS,
+        clock=lambda: seconds[0],
     )
 
     def mark() -> Callable[[], None]:
-        height = len(ledger._blocks)
-        return lambda: ledger.rewind(len(ledger._blocks) - height)
+        height = ledger._blocks.last.number
+        return lambda: ledger.rewind(ledger._blocks.last.number - height)
 
     return World(ledger, pass_time, ledger.mine, mark)
 
@@ -65,6 +73,8 @@ async def chain_world() -> World:
         DEPLOYER,
         minimum_stake=ETHER,
         unbonding_seconds=UNBONDING,
+        challenge_bond=BOND,
+        answer_seconds=ANSWER_SECONDS,
         settings=SETTINGS,
     )
 

@@ -322,3 +322,30 @@ def test_proofs_of_a_large_log_are_short_and_hold() -> None:
         proof = tree.consistency(index, size)
         assert len(proof) <= 18
         merkle.verify_consistency(index, tree.root(index), size, tree.root(), proof)
+
+
+def test_a_row_is_the_roots_of_whole_subtrees() -> None:
+    leaves = [merkle.leaf_hash(bytes([number])) for number in range(11)]
+    tree = Tree(leaves)
+
+    assert tree.row(0, 3, 8) == b"".join(leaves[3:])
+    assert tree.row(2, 0, 2) == merkle.root(leaves[:4]) + merkle.root(leaves[4:8])
+
+
+@pytest.mark.parametrize(
+    ("level", "start", "count"), [(0, 0, 12), (0, 11, 1), (2, 0, 3), (-1, 0, 1), (0, -1, 1), (0, 0, 0)]
+)
+def test_a_row_that_the_tree_does_not_have(level: int, start: int, count: int) -> None:
+    tree = Tree(merkle.leaf_hash(bytes([number])) for number in range(11))
+
+    with pytest.raises(ValueError, match="subtrees"):
+        tree.row(level, start, count)
+
+
+def test_an_inclusion_proof_gives_the_root_of_all_that_lies_before() -> None:
+    leaves = [merkle.leaf_hash(bytes([number])) for number in range(70)]
+    tree = Tree(leaves)
+    for size in (1, 2, 3, 7, 8, 9, 31, 64, 65, 70):
+        for index in range(size):
+            path = tree.inclusion(index, size)
+            assert merkle.prefix_root(leaves[index], index, size, path) == tree.root(index + 1)

@@ -15,7 +15,18 @@ from typing import Final
 SOURCES: Final = Path(__file__).parents[2]
 """The folder `contracts/`."""
 
-FILES: Final = ("ledger.vy", "interfaces/ILedger.vyi")
+FILES: Final = (
+    "ledger.vy",
+    "registry.vy",
+    "witness.vy",
+    "judge.vy",
+    "challenges.vy",
+    "accounts.vy",
+    "anchors.vy",
+    "merkle.vy",
+    "signing.vy",
+    "interfaces/ILedger.vyi",
+)
 
 ARTEFACT: Final = Path(__file__).with_name("ledger.json")
 

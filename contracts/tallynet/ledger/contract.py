@@ -4,40 +4,24 @@ What happens here is the same on every chain and needs no foreign library: which
 before and after, and which event is the answer. How a chain is reached is `chain`'s business.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import astuple
 
-from tallynet.ledger import events, history, outbox
+from tallynet.ledger import events
+from tallynet.ledger.contract_calls import Chain, topic
+from tallynet.ledger.contract_court import ContractCourt
 from tallynet.ledger.directory import Directory
-from tallynet.ledger.events import Log
-from tallynet.ledger.history import History, Mined, Receipt
-from tallynet.ledger.ledger import Anchor, Head, NodeEntry, RunRecord
-from tallynet.ledger.outbox import Call, Outbox, Pacing
-from tallynet.ledger.rules import check_anchor, check_digests, check_path, check_registration, consent
+from tallynet.ledger.history import Mined
+from tallynet.ledger.ledger import Anchor, Head, NodeEntry, Relay, RunRecord
+from tallynet.ledger.outbox import Pacing
+from tallynet.ledger.rules import check_anchor, check_digests, check_path, check_registration, check_relays, consent
 from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import ChainUnreachable, InvalidProof, Refused
+from tallynet.protocol.errors import InvalidProof, Refused
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Address, Digest, JobId, Seconds, Wei, prefixed, short
 
-_NOTHING = Wei(0)
 
-
-class Chain(outbox.Chain, history.Chain, Protocol):
-    """A chain with the contract on it. Every method raises `ChainUnreachable`."""
-
-    def encode(self, function: str, arguments: Sequence[object]) -> bytes:
-        """The data of a transaction that calls `function`."""
-
-    async def head(self, node: Address) -> Head: ...
-
-    async def entries(self, published: Mapping[Address, str]) -> list[NodeEntry]:
-        """Those of the nodes that are registered, with the multiaddrs given."""
-
-    async def is_logged(self, node: Address, leaf_hash: Digest, index: int, path: Sequence[Digest]) -> bool:
-        """What the contract's `verify` answers."""
-
-
-class ContractLedger:
+class ContractLedger(ContractCourt):
     """Keeps the promise of `ledger.Ledger` over one contract. Use one per chain in a process: it hands out nonces.
 
     Every call may be cancelled; a transaction on its way is then in the same state as after `ChainUnreachable`.
@@ -54,11 +38,8 @@ class ContractLedger:
         pacing: Pacing,
     ) -> None:
         """`first_block` is that of the contract: no event is older."""
-        self._chain = chain
-        self._domain = domain
+        super().__init__(chain, domain, first_block=first_block, blocks_per_query=blocks_per_query, pacing=pacing)
         self._confirmations = confirmations
-        self._outbox = Outbox(chain, pacing)
-        self._history = History(chain, first_block=first_block, span=blocks_per_query)
         self._directory = Directory(self._history)
 
     @property
@@ -98,10 +79,18 @@ class ContractLedger:
             if earlier := await self._find_anchor(node.address, size, root):
                 return earlier
             raise
-        return self._anchor(await self._located(receipt, events.ANCHORED), receipt.block)
+        mined = await self._located(receipt, self._event(receipt, events.ANCHORED))
+        return self._anchor(mined, receipt.block)
+
+    async def anchor_many(self, relayer: Key, relays: Sequence[Relay]) -> Sequence[Anchor]:
+        """Safe to repeat: the contract passes over what it has, so only the anchors of this call are returned."""
+        check_relays(relays)
+        receipt = await self._post(relayer, "anchor_many", [astuple(relay) for relay in relays])
+        found = [await self._located(receipt, log) for log in self._events(receipt, events.ANCHORED)]
+        return [self._anchor(mined, receipt.block) for mined in found]
 
     async def anchors(self, node: Address, *, from_block: int = 0) -> Sequence[Anchor]:
-        found = await self._history.mined([events.ANCHORED, _topic(node)], from_block)
+        found = await self._history.mined([events.ANCHORED, topic(node)], from_block)
         latest = await self.block_number()
         return [self._anchor(mined, latest) for mined in found]
 
@@ -109,14 +98,14 @@ class ContractLedger:
         """Looks back `blocks_per_query` blocks for the same record, and returns that instead of a second one."""
         check_digests(job, request_hash, output_hash)
         wanted = events.Recorded(node.address, job, request_hash, output_hash)
-        topics = [events.RECORDED, _topic(node.address), Digest(job)]
+        topics = [events.RECORDED, topic(node.address), Digest(job)]
         if earlier := await self._history.newest(topics, lambda log: events.recorded(log) == wanted, spans=1):
             return _record(earlier)
         receipt = await self._post(node, "record", job, request_hash, output_hash)
-        return _record(await self._located(receipt, events.RECORDED))
+        return _record(await self._located(receipt, self._event(receipt, events.RECORDED)))
 
     async def records(self, node: Address, *, from_block: int = 0) -> Sequence[RunRecord]:
-        found = await self._history.mined([events.RECORDED, _topic(node)], from_block)
+        found = await self._history.mined([events.RECORDED, topic(node)], from_block)
         return [_record(mined) for mined in found]
 
     async def verify(self, node: Address, leaf_hash: Digest, index: int, path: Sequence[Digest]) -> None:
@@ -134,33 +123,12 @@ class ContractLedger:
         receipt = await self._post(operator, "withdraw", node)
         return events.withdrawn(self._event(receipt, events.WITHDRAWN))
 
-    async def _post(self, key: Key, function: str, *arguments: object, value: Wei = _NOTHING) -> Receipt:
-        data = self._chain.encode(function, arguments)
-        return await self._outbox.post(key, Call(self._domain.contract, data, value))
-
-    def _event(self, receipt: Receipt, kind: Digest) -> Log:
-        for log in receipt.logs:
-            if log.address == self._domain.contract and log.topics[:1] == (kind,):
-                return log
-        raise ChainUnreachable(
-            f"the receipt of transaction {prefixed(receipt.transaction)} lacks its event",
-            remedy="Use another RPC endpoint.",
-        )
-
-    async def _located(self, receipt: Receipt, kind: Digest) -> Mined:
-        if mined := await self._history.locate(self._event(receipt, kind), receipt.block):
-            return mined
-        raise ChainUnreachable(
-            f"transaction {prefixed(receipt.transaction)} left the chain as soon as it was in it",
-            remedy="Make the same call again.",
-        )
-
     async def _find_anchor(self, node: Address, size: int, root: Digest) -> Anchor | None:
         head = await self.head(node)
         if (head.size, head.root) != (size, root):
             return None
         wanted = events.Anchored(node, size, root)
-        topics = [events.ANCHORED, _topic(node)]
+        topics = [events.ANCHORED, topic(node)]
         mined = await self._history.newest(topics, lambda log: events.anchored(log) == wanted)
         return self._anchor(mined, await self.block_number()) if mined else None
 
@@ -175,8 +143,3 @@ def _record(mined: Mined) -> RunRecord:
     log, event = mined.log, events.recorded(mined.log)
     run = (event.node, event.job, event.request_hash, event.output_hash)
     return RunRecord(*run, mined.time, log.block, log.transaction, mined.gas)
-
-
-def _topic(node: Address) -> Digest:
-    """An address as an indexed member of an event."""
-    return Digest(bytes(12) + node)

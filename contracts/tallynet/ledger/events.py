@@ -8,8 +8,10 @@ matter: a multiaddr is any bytes, and bytes that are no text become U+FFFD rathe
 from dataclasses import dataclass
 from typing import Final, Never
 
+from tallynet.ledger.ledger import Challenge
 from tallynet.protocol.eip712 import keccak
 from tallynet.protocol.errors import ChainUnreachable
+from tallynet.protocol.fault import FaultKind
 from tallynet.protocol.merkle import MAX_SIZE
 from tallynet.protocol.units import Address, Digest, JobId, Seconds, Wei, prefixed
 
@@ -18,6 +20,8 @@ ANCHORED: Final = keccak(b"Anchored(address,uint64,bytes32)")
 RECORDED: Final = keccak(b"Recorded(address,bytes32,bytes32,bytes32)")
 EXIT_BEGUN: Final = keccak(b"ExitBegun(address,uint64)")
 WITHDRAWN: Final = keccak(b"Withdrawn(address,address,uint256)")
+SLASHED: Final = keccak(b"Slashed(address,address,uint8,uint256,uint256)")
+CHALLENGED: Final = keccak(b"Challenged(address,uint64,address,uint256,uint64)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,15 @@ class Recorded:
     output_hash: Digest
 
 
+@dataclass(frozen=True, slots=True)
+class Slashed:
+    node: Address
+    reporter: Address
+    kind: FaultKind
+    reward: Wei
+    burnt: Wei
+
+
 def registered(log: Log) -> Registered:
     node, operator = (_address(log, topic) for topic in _topics(log, REGISTERED, 3)[1:])
     stake, offset, length = (_word(log, at) for at in range(3))
@@ -85,10 +98,7 @@ def exit_begun(log: Log) -> Seconds:
     """When the stake is free."""
     _topics(log, EXIT_BEGUN, 2)
     _check_width(log, 32)
-    free_at = _word(log, 0)
-    if free_at >= 2**53:
-        _malformed(log, f"time {free_at} is not below 2**53")
-    return Seconds(free_at)
+    return _time(log, 0)
 
 
 def withdrawn(log: Log) -> Wei:
@@ -96,6 +106,24 @@ def withdrawn(log: Log) -> Wei:
     _topics(log, WITHDRAWN, 3)
     _check_width(log, 32)
     return Wei(_word(log, 0))
+
+
+def slashed(log: Log) -> Slashed:
+    _check_width(log, 96)
+    node, reporter = (_address(log, topic) for topic in _topics(log, SLASHED, 3)[1:])
+    kind, reward, burnt = (_word(log, at) for at in range(3))
+    if kind not in set(FaultKind):
+        _malformed(log, f"no kind {kind} of fault is known")
+    return Slashed(node, reporter, FaultKind(kind), Wei(reward), Wei(burnt))
+
+
+def challenged(log: Log) -> Challenge:
+    _check_width(log, 96)
+    node, challenger = (_address(log, topic) for topic in _topics(log, CHALLENGED, 3)[1:])
+    index, bond = _word(log, 0), Wei(_word(log, 1))
+    if index >= MAX_SIZE:
+        _malformed(log, f"index {index} is not below 2**40")
+    return Challenge(node, index, challenger, bond, _time(log, 2))
 
 
 def _topics(log: Log, kind: Digest, count: int) -> tuple[Digest, ...]:
@@ -120,6 +148,13 @@ def _word(log: Log, at: int) -> int:
     if len(word) != 32:
         _malformed(log, f"{len(log.data)} bytes of data, too few")
     return int.from_bytes(word, "big")
+
+
+def _time(log: Log, at: int) -> Seconds:
+    found = _word(log, at)
+    if found >= 2**53:
+        _malformed(log, f"time {found} is not below 2**53")
+    return Seconds(found)
 
 
 def _malformed(log: Log, what: str) -> Never:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tallynet.protocol.eip712 import Domain
+from tallynet.protocol.fault import AnchoredAt, Fault, FaultKind, Witness
 from tallynet.protocol.keys import Key
-from tallynet.protocol.units import Address, Digest, JobId, Seconds, Wei
+from tallynet.protocol.units import Address, Digest, JobId, Seconds, Signature, Wei
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,46 @@ class RunRecord:
     gas: int
 
 
+@dataclass(frozen=True, slots=True)
+class Slashing:
+    """A stake that was taken, or would be."""
+
+    node: Address
+    reporter: Address
+    kind: FaultKind
+    reward: Wei
+    """What the reporter got: a tenth of the stake."""
+    burnt: Wei
+    """The rest, which nobody can ever move again."""
+    block: int
+    transaction: Digest
+    """32 zero bytes in the answer of `try_slash`."""
+    gas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A public request that a node show one anchored entry."""
+
+    node: Address
+    index: int
+    challenger: Address
+    bond: Wei
+    answer_by: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """An anchor that somebody else may post for a node."""
+
+    node: Address
+    size: int
+    root: Digest
+    proof: tuple[Digest, ...]
+    signature: Signature
+    """The node's, over Anchor(uint64 size,bytes32 root): see `rules.sign_relay`."""
+
+
 class Ledger(Protocol):
     """Every method raises `ChainUnreachable` when the chain does not answer, `Refused` on a revert."""
 
@@ -86,7 +127,11 @@ class Ledger(Protocol):
 
     async def register(self, operator: Key, node: Key, stake: Wei, multiaddr: str) -> None:
         """Stake for `node` and publish its address; a repeat by the same operator adds stake and replaces
-        `multiaddr`. `node` signs its consent so that nobody can register another's key."""
+        `multiaddr`. `node` signs its consent so that nobody can register another's key.
+
+        Not safe to repeat blindly: every call that gets into a block pays `stake`. After `ChainUnreachable` the same
+        call in the same process finds the first; another process looks at `node` before it calls again.
+        """
 
     async def nodes(self) -> Sequence[NodeEntry]:
         """Everyone registered and not withdrawn."""
@@ -105,7 +150,10 @@ class Ledger(Protocol):
     async def anchors(self, node: Address, *, from_block: int = 0) -> Sequence[Anchor]:
         """All anchors of `node` in the present chain, oldest first."""
 
-    async def record(self, node: Key, job: JobId, request_hash: Digest, output_hash: Digest) -> RunRecord: ...
+    async def record(self, node: Key, job: JobId, request_hash: Digest, output_hash: Digest) -> RunRecord:
+        """Write one run on the chain by itself. Safe to repeat: the same three words by the same node are written
+        once, as far back as the ledger looks (`ChainSettings.blocks_per_query` blocks, all in memory), and the first
+        record is returned. The contract itself takes repeats."""
 
     async def records(self, node: Address, *, from_block: int = 0) -> Sequence[RunRecord]: ...
 
@@ -117,3 +165,45 @@ class Ledger(Protocol):
 
     async def withdraw(self, operator: Key, node: Address) -> Wei:
         """Take the stake back after unbonding."""
+
+    async def anchor_many(self, relayer: Key, relays: Sequence[Relay]) -> Sequence[Anchor]:
+        """Post up to 32 anchors that their nodes signed for relaying, in one transaction. An anchor that does not
+        grow its node's log is passed over by the contract; a bad signature or proof reverts all of them. Returns
+        those that this call posted, so a repeat returns none of them."""
+
+    async def ring(self, node: Address) -> Sequence[AnchoredAt]:
+        """The contract's memory of the node's last anchors, oldest first; the last one is the head."""
+
+    async def witness(self, node: Address) -> Witness:
+        """All that `fault.check_fault` needs, as of the newest block."""
+
+    async def try_slash(self, reporter: Address, fault: Fault) -> Slashing:
+        """What `slash` would do and cost, without sending anything: `gas` is an estimate. Raises `Refused`."""
+
+    async def slash(self, reporter: Key, fault: Fault) -> Slashing:
+        """Have the node's whole stake taken: a tenth for the reporter, the rest burnt.
+
+        Safe to repeat: while the node has no stake because this reporter had it slashed for the same kind of fault,
+        that slashing is returned and nothing is posted.
+        """
+
+    async def slashings(self, *, node: Address | None = None, from_block: int = 0) -> Sequence[Slashing]:
+        """Every stake ever taken, oldest first, and every challenge that ended when there was none to take: those
+        have no reward and burnt nothing."""
+
+    async def bond(self, node: Address) -> Wei:
+        """What the next challenge against `node` costs; doubles with each that is open."""
+
+    async def challenge(self, challenger: Key, node: Address, index: int) -> Challenge:
+        """Ask in public for entry `index` of the anchored log. The bond goes to the node's operator if it answers, and
+        back to the challenger if it does not. A repeat is refused while the first is open."""
+
+    async def challenges(self, node: Address) -> Sequence[Challenge]:
+        """Those that are open, oldest first."""
+
+    async def answer(self, sender: Key, node: Address, index: int, leaf: bytes, path: Sequence[Digest]) -> None:
+        """Show the entry: 352 bytes and the inclusion proof to the present head. Anybody may."""
+
+    async def finalize(self, sender: Key, node: Address, index: int) -> Slashing:
+        """Have a node slashed that did not answer a challenge in time; the challenger gets bond and reward. A node
+        that has no stake any more loses none: the challenger gets the bond alone."""

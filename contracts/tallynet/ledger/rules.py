@@ -6,18 +6,34 @@ The rules of the contract itself are in `contracts/ledger.vy`; `memory` repeats 
 from collections.abc import Sequence
 from typing import Final
 
-from tallynet.protocol.eip712 import Domain, address, keccak, struct
+from tallynet.ledger.ledger import Relay
+from tallynet.protocol.eip712 import Domain, address, keccak, struct, uint
 from tallynet.protocol.errors import InvalidProof, Refused
 from tallynet.protocol.keys import Key
+from tallynet.protocol.leaf import LEAF_BYTES
 from tallynet.protocol.merkle import MAX_PATH, MAX_SIZE
-from tallynet.protocol.units import Address, Digest, Signature
+from tallynet.protocol.units import Address, Digest, Signature, Wei
 
 MAX_MULTIADDR_BYTES: Final = 256
 
 MAX_STAKE: Final = 2**128
 """A stake is below this, in wei."""
 
+MAX_RELAYS: Final = 32
+"""Anchors that one transaction posts for others."""
+
+RING: Final = 9
+"""Anchors of a node that the contract remembers, the head among them."""
+
+MAX_CHALLENGES: Final = 16
+"""Challenges that are open against one node at a time."""
+
+REWARD_DIVISOR: Final = 10
+"""A reporter gets the stake divided by this, rounded down; the rest is burnt."""
+
 REGISTRATION_TYPE: Final = keccak(b"Registration(address operator,address node)")
+
+RELAY_TYPE: Final = keccak(b"Anchor(uint64 size,bytes32 root)")
 
 
 def consent_digest(domain: Domain, operator: Address, node: Address) -> Digest:
@@ -28,6 +44,26 @@ def consent_digest(domain: Domain, operator: Address, node: Address) -> Digest:
 def consent(domain: Domain, operator: Address, node: Key) -> Signature:
     """The node's agreement that `operator` registers it: nobody can stake for, or exit, another's key."""
     return node.sign(consent_digest(domain, operator, node.address))
+
+
+def relay_digest(domain: Domain, size: int, root: Digest) -> Digest:
+    """What a node signs to let anybody post its head. Its type is not that of a checkpoint: those are public, and
+    nobody may anchor a node by them unasked."""
+    return domain.digest(struct(RELAY_TYPE, uint(size), root))
+
+
+def sign_relay(domain: Domain, node: Key, size: int, root: Digest, proof: Sequence[Digest]) -> Relay:
+    """The node's order to post this head, for `Ledger.anchor_many`. `proof` is as for `Ledger.anchor`.
+
+    Raises `Refused` for an anchor that does not fit the contract's parameters.
+    """
+    check_anchor(size, root, proof)
+    return Relay(node.address, size, root, tuple(proof), node.sign(relay_digest(domain, size, root)))
+
+
+def reward_of(stake: Wei) -> Wei:
+    """What a reporter gets of a stake that is taken."""
+    return Wei(stake // REWARD_DIVISOR)
 
 
 def check_registration(stake: int, multiaddr: str) -> None:
@@ -45,6 +81,31 @@ def check_anchor(size: int, root: Digest, proof: Sequence[Digest]) -> None:
         raise refused("ledger: size is too large")
     if len(proof) > MAX_PATH:
         raise refused("ledger: proof has the wrong length")
+
+
+def check_relays(relays: Sequence[Relay]) -> None:
+    """Raise `Refused` for relayed anchors that do not fit the contract's parameters."""
+    if len(relays) > MAX_RELAYS:
+        raise refused("ledger: relays are more than 32")
+    for relay in relays:
+        check_anchor(relay.size, relay.root, relay.proof)
+        if len(relay.signature) != 65:
+            raise refused("ledger: signature is not 65 bytes")
+
+
+def check_index(index: int) -> None:
+    """Raise `Refused` for an index that no log can have."""
+    if not 0 <= index < MAX_SIZE:
+        raise refused("ledger: index is not anchored")
+
+
+def check_leaf(leaf: bytes, path: Sequence[Digest]) -> None:
+    """Raise `Refused` for an entry and a proof that do not fit the contract's parameters."""
+    if len(leaf) > LEAF_BYTES:
+        raise refused("ledger: leaf is not 352 bytes")
+    if len(path) > MAX_PATH:
+        raise refused("ledger: leaf is not at the index")
+    check_digests(*path)
 
 
 def check_path(leaf_hash: Digest, index: int, path: Sequence[Digest]) -> None:

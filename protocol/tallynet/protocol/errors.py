@@ -11,7 +11,8 @@
     │   ├── InvalidProof        an inclusion or consistency proof that does not hold (chapter 5)
     │   ├── InvalidAdvert       an advert that breaks a rule of chapter 2
     │   ├── InvalidManifest     model files that differ from their manifest
-    │   └── InvalidBundle       a `.tally` file that is malformed or contradicts itself (chapter 6)
+    │   ├── InvalidBundle       a `.tally` file that is malformed or contradicts itself (chapter 6)
+    │   └── InvalidEvidence     what is said to prove a node's fault and does not (chapter 5)
     ├── Deferred                not now: nobody is at fault, `retry_after_ms` says when
     │   ├── Busy                the node has no free slot, or the same job is being started
     │   └── Pending             the evidence does not exist yet, e.g. not anchored
@@ -117,6 +118,19 @@ class InvalidManifest(Invalid):
 class InvalidBundle(Invalid):
     code = "invalid-bundle"
     remedy_default = "Get the bundle again from whoever gave it to you; do not rely on this copy."
+
+
+class InvalidEvidence(Invalid):
+    """`reason` is what the contract would say, without its `ledger: `."""
+
+    code = "invalid-evidence"
+    remedy_default = "Do not send it: the contract would refuse it, and the gas would be lost."
+
+    def __init__(
+        self, message: str, *, reason: str, check: int | None = None, evidence: Evidence | None = None
+    ) -> None:
+        super().__init__(message, check=check, evidence=evidence)
+        self.reason = reason
 
 
 class Deferred(TallyError):

@@ -1,6 +1,6 @@
 """One secp256k1 key is a peer's name everywhere: its libp2p id, its signature, its account on the chain."""
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Self
 
 import base58
@@ -59,8 +59,13 @@ class Key:
 
 
 def address_of(public: bytes) -> Address:
-    """The EVM address of a public key in either form (33 or 65 bytes)."""
-    point = PublicKey(public).format(compressed=False)
+    """The EVM address of a public key in either form (33 or 65 bytes). Raises ValueError for anything else."""
+    return _address_of_point(PublicKey(public).format(compressed=False))
+
+
+@lru_cache(maxsize=4096)
+def _address_of_point(point: bytes) -> Address:
+    """The address of a point of the curve, 65 bytes, remembered: a hash costs a tenth of a signature."""
     return Address(keccak(point[1:])[12:])
 
 
@@ -104,7 +109,7 @@ def recover(digest: Digest, signature: bytes) -> Address:
         point = PublicKey.from_signature_and_message(signature[:64] + bytes([signature[64] - 27]), digest, hasher=None)
     except Exception as error:  # coincurve raises bare Exception from libsecp256k1
         raise InvalidSignature("the signature belongs to no key", check=4, evidence={"signature": signature}) from error
-    return address_of(point.format(compressed=True))
+    return _address_of_point(point.format(compressed=False))
 
 
 def check_signed_by(digest: Digest, signature: bytes, expected: Address) -> None:

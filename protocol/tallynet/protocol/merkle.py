@@ -87,6 +87,16 @@ def verify_inclusion(leaf: Digest, index: int, size: int, path: Path, root: Dige
     _check_root("the path", computed, root, check=5, path=path)
 
 
+def prefix_root(leaf: Digest, index: int, size: int, path: Path) -> Digest:
+    """Root of the first `index + 1` leaves, of which `leaf` is the last, from its inclusion proof in `size` leaves.
+
+    The siblings on the left are all that lies before the leaf. Call only for a proof that `verify_inclusion` accepts.
+    """
+    inner, _ = _climb(index, size - 1)
+    lefts = [sibling for bit, sibling in enumerate(path[:inner]) if index >> bit & 1]
+    return _fold_left(_fold_left(leaf, lefts), path[inner:])
+
+
 def verify_consistency(old_size: int, old_root: Digest, size: int, root: Digest, path: Path) -> None:
     """Check that the log (old_size, old_root) is the beginning of (size, root) (RFC 9162 §2.1.4.2).
 
@@ -198,6 +208,12 @@ class Tree:
         """The leaf hash at `index`."""
         self._check(index + 1, lowest=1)
         return self._whole(0, index)
+
+    def row(self, level: int, start: int, count: int) -> bytes:
+        """Roots of `count` whole subtrees of 2**level leaves each, from number `start` on: 32 bytes each, joined."""
+        if level < 0 or start < 0 or count < 1 or (start + count) << level > self.size:
+            raise ValueError(f"no {count} subtrees from {start} on at level {level} of {self.size} leaves")
+        return bytes(self._levels[level][32 * start : 32 * (start + count)])
 
     def frontier(self, size: int | None = None) -> Frontier:
         """The frontier of the first `size` leaves (default: all)."""
