@@ -1,6 +1,6 @@
 """A valid job, and a node's parts to try it on: tests start valid and break one thing."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from tallynet.node.metrics import Metrics
 from tallynet.protocol.advert import Offer
 from tallynet.protocol.commitment import commit_request, request_salt
 from tallynet.protocol.eip712 import Domain
+from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.job import Job, Sampling, sign_job
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
+from tallynet.protocol.merkle import Tree
 from tallynet.protocol.request import Message, Request, encode_request
 from tallynet.protocol.units import (
     ZERO_DIGEST,
@@ -112,10 +114,36 @@ def valid_leaf(number: int = 0, **changes: Any) -> Leaf:
     return Leaf(**{**fields, **changes})
 
 
+def signed_leaf(number: int = 0) -> Leaf:
+    """Another job for every number, signed by its client."""
+    signed = valid_submit(nonce=Digest(number.to_bytes(32))).signed
+    return valid_leaf(job=signed.job.id(DOMAIN), client_signature=signed.signature)
+
+
 async def append(journal: Journal, number: int, answer: bytes = b"") -> int:
     """Another entry, promised for an hour, its answer kept for a day."""
     now = START // 1000
     return await journal.append(valid_leaf(number), Seconds(now + 3600), answer, Seconds(now + 86_400))
+
+
+class PaperJournal(Journal):
+    """A log that is on no disk."""
+
+    def __init__(self, numbers: Iterable[int] = ()) -> None:
+        self.tree = Tree()
+        self.stopped: Misconfigured | None = None
+        for number in numbers:
+            self.write(number)
+
+    def write(self, number: int) -> None:
+        self.tree.append(valid_leaf(number).hash)
+
+    def check_head(self) -> None:
+        if self.stopped is not None:
+            raise self.stopped
+
+    def stop(self, why: Misconfigured) -> None:
+        self.stopped = why
 
 
 class HeldEngine:

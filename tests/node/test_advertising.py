@@ -29,7 +29,7 @@ from tallynet.protocol.wire import (
     Adverts,
     encode_frame,
 )
-from tests.node.examples import DOMAIN, MODEL, NODE, STRANGER, clock, valid_config, valid_offer
+from tests.node.examples import DOMAIN, MODEL, NODE, STRANGER, PaperJournal, clock, valid_config, valid_offer
 
 
 @dataclass
@@ -57,7 +57,9 @@ async def market(tmp_path: Path) -> AsyncIterator[Market]:
     transport, peer = MemoryTransport(network, NODE), MemoryTransport(network, STRANGER)
     config = valid_config(tmp_path, advert_seconds=10.0, completion_price_wei=7)
     jobs = [0]
-    node = Advertising(config, NODE, DOMAIN, engine, transport, AddressBook(DOMAIN, clock), clock, lambda: jobs[0], ())
+    node = Advertising(
+        config, NODE, DOMAIN, engine, transport, AddressBook(DOMAIN, clock), clock, lambda: jobs[0], (), PaperJournal()
+    )
     transport.serve(INFO_PROTOCOL, node.serve)
     async with transport.run(), peer.run():
         yield Market(node, peer, jobs)
@@ -66,7 +68,7 @@ async def market(tmp_path: Path) -> AsyncIterator[Market]:
 def foreign(number: int, offers: tuple[Offer, ...] = (valid_offer(),)) -> SignedAdvert:
     """An advert in force, of another node for every number."""
     key, now = Key(number.to_bytes(32)), clock()
-    advert = Advert(key.peer_id, ("/ip4/192.0.2.1/tcp/1",), now, now, Milliseconds(now + MAX_TTL_MS), offers)
+    advert = Advert(key.peer_id, ("/ip4/192.0.2.1/tcp/1",), now, now, Milliseconds(now + MAX_TTL_MS), 0, offers)
     return sign_advert(advert, DOMAIN, key)
 
 
@@ -104,7 +106,7 @@ async def test_a_restart_supersedes_everything_before(autojump_clock: MockClock,
     await trio.sleep(1)
     again = Advertising(
         market.node.config, NODE, DOMAIN, market.node.engine, market.node.transport, AddressBook(DOMAIN, clock), clock,
-        lambda: 0, (),
+        lambda: 0, (), PaperJournal(),
     )  # fmt: skip
 
     new = verify_advert(again.sign(), DOMAIN, clock())

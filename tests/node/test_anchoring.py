@@ -9,14 +9,12 @@ from trio.testing import MockClock
 
 from tallynet.ledger import Anchor, MemoryLedger
 from tallynet.node.anchoring import Anchoring
-from tallynet.node.journal import Journal
 from tallynet.node.metrics import Metrics
 from tallynet.protocol import merkle
 from tallynet.protocol.errors import ChainUnreachable, InvalidCheckpoint, Misconfigured
 from tallynet.protocol.keys import Key
-from tallynet.protocol.merkle import Tree
 from tallynet.protocol.units import Digest, Wei
-from tests.node.examples import NODE, STRANGER, clock, valid_leaf
+from tests.node.examples import NODE, STRANGER, PaperJournal, clock, valid_leaf
 
 STAKE = Wei(10**18)
 
@@ -40,18 +38,6 @@ async def ledger() -> FlakyLedger:
     ledger = FlakyLedger(clock=lambda: clock() / 1000)
     await ledger.register(STRANGER, NODE, STAKE, "")
     return ledger
-
-
-class PaperJournal(Journal):
-    """A log that is on no disk."""
-
-    def __init__(self, numbers: Iterable[int] = ()) -> None:
-        self.tree = Tree()
-        for number in numbers:
-            self.write(number)
-
-    def write(self, number: int) -> None:
-        self.tree.append(valid_leaf(number).hash)
 
 
 def anchoring(

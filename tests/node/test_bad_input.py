@@ -36,6 +36,7 @@ from tallynet.protocol.wire import (
     LOG_PROTOCOL,
     MAX_FRAME_BYTES,
     Accepted,
+    AskFile,
     AskInclusion,
     Cancel,
     Codec,
@@ -180,12 +181,15 @@ def bad_questions() -> Iterator[Bad]:
         yield Bad(f"{what}: noise", framed(bytes(range(256))), "invalid-frame", 2, protocol)
         yield Bad(f"{what}: a job", encode_frame(job()), "invalid-frame", 2, protocol)
     for name, body in {
-        "negative start": {"t": "ask-entries", "start": -1, "count": 1},
-        "huge start": {"t": "ask-entries", "start": 2**41, "count": 1},
-        "too many entries": {"t": "ask-entries", "start": 0, "count": 1025},
+        "a path with a line end": {"t": "ask-file", "path": "tile/0/000\n"},
+        "a path too long": {"t": "ask-file", "path": "x" * 65},
+        "no path": {"t": "ask-file"},
         "short job id": {"t": "ask-receipt", "job": bytes(31)},
     }.items():
         yield Bad(f"log: {name}", framed(msgspec.msgpack.encode(body)), "invalid-frame", 2, LOG_PROTOCOL)
+    for path in ("", "../../key.json", "log.sqlite", "tile/0/x999/x999/x999/999"):
+        yield Bad(f"log: the file {path!r}", encode_frame(AskFile(path)), "invalid-frame", 1, LOG_PROTOCOL)
+    yield Bad("log: a tile not there", encode_frame(AskFile("tile/entries/x001/000")), "refused", 0, LOG_PROTOCOL)
     proofs: dict[str, Frame] = {"proof past the end": AskInclusion(0, 1), "index past the size": AskInclusion(5, 5)}
     for name, frame in proofs.items():
         yield Bad(f"log: {name}", encode_frame(frame), "invalid-proof", 0, LOG_PROTOCOL)

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from tallynet.node.journal import Journal, open_journal
+from tallynet.node.log_file import adopt_log
 from tallynet.protocol import merkle
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Misconfigured
@@ -108,6 +109,7 @@ async def test_an_index_that_was_told_survives_the_power_cut(tmp_path: Path) -> 
         later.mkdir()
         for file in ("log.sqlite", "log.sqlite-wal"):
             (later / file).write_bytes((data / file).read_bytes())
+    adopt_log(later)
 
     with opened(later) as journal:
         entry = await journal.entry(valid_leaf(3).job)
@@ -203,7 +205,7 @@ async def test_the_race_for_the_head_is_lost_without_a_trace(tmp_path: Path) -> 
         with behind_its_back(tmp_path) as database:
             database.execute("UPDATE head SET size = 2")
 
-        with pytest.raises(Misconfigured, match="extended by somebody else"):
+        with pytest.raises(Misconfigured, match="was extended, opened or replaced by somebody else"):
             await append(journal, 1)
 
         assert journal.size == 1

@@ -5,24 +5,34 @@ from pathlib import Path
 
 import pytest
 
+from tallynet.network.frames import LOG_ANSWER, receive_frame, send_frame
+from tallynet.network.memory import MemoryNetwork, MemoryTransport
+from tallynet.network.transport import PeerAddress
 from tallynet.node.journal import open_journal
 from tallynet.node.log_desk import LogDesk
 from tallynet.protocol import merkle
 from tallynet.protocol.checkpoint import verify_checkpoint
-from tallynet.protocol.errors import InvalidProof, Refused
+from tallynet.protocol.errors import InvalidFrame, InvalidProof, Refused
+from tallynet.protocol.keys import Key
+from tallynet.protocol.note import read_checkpoint_note, read_key_note
+from tallynet.protocol.note_key import NoteKey
 from tallynet.protocol.receipt import verify_receipt
+from tallynet.protocol.tiles import Tile, read_bundle, read_tile
 from tallynet.protocol.units import JobId
 from tallynet.protocol.wire import (
+    LOG_PROTOCOL,
     AskCheckpoint,
     AskConsistency,
-    AskEntries,
+    AskFile,
     AskInclusion,
     AskReceipt,
-    Entries,
+    File,
     Finished,
     Head,
+    LogAnswer,
     LogAsk,
     ProofPath,
+    Rejected,
 )
 from tests.node.examples import DOMAIN, NODE, append, valid_leaf
 
@@ -45,13 +55,75 @@ async def test_checkpoint(desk: LogDesk) -> None:
     assert (head.size, head.root) == (SIZE, merkle.root([valid_leaf(number).hash for number in range(SIZE)]))
 
 
-@pytest.mark.parametrize(
-    ("start", "count", "expected"), [(0, 7, range(7)), (5, 1024, range(5, 7)), (2, 3, range(2, 5)), (7, 1, range(0))]
-)
-async def test_entries(desk: LogDesk, start: int, count: int, expected: range) -> None:
-    answer = await desk.answer(AskEntries(start, count))
+@pytest.mark.parametrize("width", range(1, SIZE + 1))
+async def test_an_entry_bundle_of_every_width(desk: LogDesk, width: int) -> None:
+    tile = Tile(None, 0, width)
+    answer = await desk.answer(AskFile(str(tile)))
 
-    assert answer == Entries(start, tuple(valid_leaf(number).pack() for number in expected))
+    assert isinstance(answer, File)
+    assert read_bundle(answer.data, tile) == [valid_leaf(number).pack() for number in range(width)]
+
+
+@pytest.mark.parametrize("width", range(1, SIZE + 1))
+async def test_a_tile_of_every_width(desk: LogDesk, width: int) -> None:
+    tile = Tile(0, 0, width)
+
+    assert read_tile(await desk.file(str(tile)), tile) == [valid_leaf(number).hash for number in range(width)]
+
+
+@pytest.mark.parametrize(
+    "path", ["tile/0/000", "tile/0/000.p/8", "tile/entries/000.p/8", "tile/0/001.p/1", "tile/1/000.p/1"]
+)
+async def test_a_file_that_is_not_there_yet(desk: LogDesk, path: str) -> None:
+    with pytest.raises(Refused, match="the log has no tile/"):
+        await desk.answer(AskFile(path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "head",
+        "checkpoint/",
+        "checkpoint/0",
+        "checkpoint/07",
+        "../log.sqlite",
+        "tile/0/0",
+        "tile/0/x000/000.p/1",
+    ],
+)
+async def test_a_path_of_no_file(desk: LogDesk, path: str) -> None:
+    with pytest.raises(InvalidFrame):
+        await desk.answer(AskFile(path))
+
+
+async def test_the_checkpoint_as_a_note_signed_by_both_keys(desk: LogDesk) -> None:
+    note_key = read_key_note(await desk.file("vkey"), DOMAIN, NODE.address)
+
+    signed = read_checkpoint_note(await desk.file("checkpoint"), DOMAIN, NODE.address, note_key)
+
+    assert (signed.checkpoint.size, signed.checkpoint.root) == (SIZE, desk.journal.tree.root())
+    assert note_key == NoteKey.of(NODE).public
+
+
+async def test_the_note_follows_the_log(desk: LogDesk) -> None:
+    await append(desk.journal, SIZE)
+
+    assert read_checkpoint_note(await desk.file("checkpoint"), DOMAIN, NODE.address).checkpoint.size == SIZE + 1
+
+
+@pytest.mark.parametrize("size", range(1, SIZE + 1))
+async def test_the_head_as_it_was(desk: LogDesk, size: int) -> None:
+    signed = read_checkpoint_note(await desk.file(f"checkpoint/{size}"), DOMAIN, NODE.address)
+
+    assert (signed.checkpoint.size, signed.checkpoint.root) == (size, desk.journal.tree.root(size))
+
+
+@pytest.mark.parametrize("size", [SIZE + 1, 10**12, 10**13 - 1])
+async def test_a_head_that_is_not_yet(desk: LogDesk, size: int) -> None:
+    with pytest.raises(Refused, match=f"the log has no {size} entries yet"):
+        await desk.file(f"checkpoint/{size}")
 
 
 async def test_inclusion(desk: LogDesk) -> None:
@@ -101,3 +173,19 @@ async def test_a_proof_that_there_cannot_be(desk: LogDesk, ask: LogAsk) -> None:
 async def test_a_job_that_is_not_in_the_log(desk: LogDesk) -> None:
     with pytest.raises(Refused, match="not in this log"):
         await desk.answer(AskReceipt(JobId(bytes(31) + b"\xff")))
+
+
+async def test_questions_and_answers_in_turn_on_one_stream(desk: LogDesk) -> None:
+    network = MemoryNetwork()
+    node, reader = MemoryTransport(network, NODE), MemoryTransport(network, Key.generate(), listen=False)
+    node.serve(LOG_PROTOCOL, desk.serve)
+    async with node.run(), reader.run():
+        stream = await reader.open(PeerAddress(node.peer, node.addresses), LOG_PROTOCOL)
+        answers: list[LogAnswer] = []
+        asks: list[LogAsk] = [AskCheckpoint(), AskFile("tile/9"), AskInclusion(0, SIZE)]
+        async with stream:
+            for ask in asks:
+                await send_frame(stream, ask)
+                answers.append(await receive_frame(stream, LOG_ANSWER, seconds=5))
+
+    assert [type(answer) for answer in answers] == [Head, Rejected, ProofPath]

@@ -18,7 +18,9 @@ from tallynet.node.status import Status, build_app, serve_http
 from tallynet.protocol import merkle
 from tallynet.protocol.checkpoint import Checkpoint, SignedCheckpoint, verify_checkpoint
 from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.note import read_checkpoint_note, read_key_note
 from tallynet.protocol.receipt import Receipt, SignedReceipt, verify_receipt
+from tallynet.protocol.tiles import Tile, check_bundle, read_bundle, read_tile
 from tallynet.protocol.units import Digest, Seconds, Signature, prefixed
 from tests.node.examples import (
     DOMAIN,
@@ -104,11 +106,37 @@ async def test_metrics(http: httpx.AsyncClient) -> None:
 
 
 async def test_checkpoint(http: httpx.AsyncClient) -> None:
-    told = await get(http, "/checkpoint")
+    told = await get(http, "/log/checkpoint")
 
     checkpoint = Checkpoint(told["size"], Digest(bytes.fromhex(told["root"])))
     signed = SignedCheckpoint(checkpoint, Signature(bytes.fromhex(told["signature"])))
     assert verify_checkpoint(signed, DOMAIN, NODE.address).size == SIZE
+
+
+async def test_the_checkpoint_is_a_note_that_nobody_caches(http: httpx.AsyncClient) -> None:
+    vkey, note = await http.get("/vkey"), await http.get("/checkpoint")
+
+    note_key = read_key_note(vkey.content, DOMAIN, NODE.address)
+    assert read_checkpoint_note(note.content, DOMAIN, NODE.address, note_key).checkpoint.size == SIZE
+    assert note.headers["content-type"] == "text/plain; charset=utf-8"
+    assert note.headers["cache-control"] == "no-cache"
+
+
+async def test_an_earlier_checkpoint_never_changes(http: httpx.AsyncClient) -> None:
+    note = await http.get("/checkpoint/3")
+
+    assert read_checkpoint_note(note.content, DOMAIN, NODE.address).checkpoint.size == 3
+    assert note.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+async def test_tiles_are_bytes_that_never_change(http: httpx.AsyncClient) -> None:
+    tile, bundle = await http.get(f"/tile/0/000.p/{SIZE}"), await http.get(f"/tile/entries/000.p/{SIZE}")
+
+    hashes = read_tile(tile.content, Tile(0, 0, SIZE))
+    check_bundle(read_bundle(bundle.content, Tile(None, 0, SIZE)), hashes, Tile(None, 0, SIZE))
+    for answer in (tile, bundle):
+        assert answer.headers["content-type"] == "application/octet-stream"
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
 async def test_entries(http: httpx.AsyncClient) -> None:
@@ -160,6 +188,16 @@ async def test_receipt(http: httpx.AsyncClient, prefix: str) -> None:
         (f"/log/receipt/{'00' * 31}ff", 404),
         ("/log/receipt/00", 400),
         ("/log/receipt/secret", 400),
+        (f"/checkpoint/{SIZE + 1}", 404),
+        ("/checkpoint/0", 404),
+        ("/checkpoint/-1", 404),
+        ("/tile/", 404),
+        ("/tile/0/000", 404),
+        (f"/tile/0/000.p/{SIZE + 1}", 404),
+        ("/tile/0/000.p/0", 404),
+        ("/tile/..%2f..%2fcheckpoint", 404),
+        ("/tile/entries/001.p/1", 404),
+        ("/tile/x/000", 404),
         ("/", 404),
         ("/log", 404),
         ("/docs", 404),
@@ -169,7 +207,7 @@ async def test_bad_parameters(http: httpx.AsyncClient, path: str, code: int) -> 
     assert (await http.get(path)).status_code == code
 
 
-@pytest.mark.parametrize("path", ["/log/entries", "/status", "/checkpoint", "/healthz"])
+@pytest.mark.parametrize("path", ["/log/entries", "/status", "/checkpoint", "/vkey", "/tile/0/000.p/1", "/healthz"])
 async def test_nothing_can_be_written(http: httpx.AsyncClient, path: str) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert (await http.request(method, path)).status_code == 405
@@ -184,7 +222,10 @@ async def test_no_secrets_are_told(
     await run.ended()
     job = job_id(valid_submit()).hex()
 
-    paths = ["/status", "/metrics", "/checkpoint", "/log/entries", f"/log/receipt/{job}", "/openapi.json", "/healthz"]
+    paths = [
+        "/status", "/metrics", "/checkpoint", "/vkey", "/log/checkpoint", "/log/entries", f"/log/receipt/{job}",
+        "/openapi.json", "/healthz",
+    ]  # fmt: skip
     told = "".join([(await http.get(path)).text for path in paths])
 
     assert job in told

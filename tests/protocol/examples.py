@@ -18,6 +18,7 @@ from tallynet.protocol.leaf import Leaf, Status
 from tallynet.protocol.manifest import Manifest, ManifestFile
 from tallynet.protocol.receipt import SignedReceipt, sign_receipt
 from tallynet.protocol.request import Message, Request, encode_request
+from tallynet.protocol.tiles import write_bundle
 from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, Seconds, Wei
 from tallynet.protocol.wire import (
     Accepted,
@@ -25,11 +26,11 @@ from tallynet.protocol.wire import (
     AskAdverts,
     AskCheckpoint,
     AskConsistency,
-    AskEntries,
+    AskFile,
     AskInclusion,
     AskReceipt,
     Cancel,
-    Entries,
+    File,
     Finished,
     Frame,
     Head,
@@ -190,6 +191,7 @@ def valid_advert(**changes: Any) -> Advert:
         "incarnation": NOW - 60_000,
         "issued": NOW,
         "expires": NOW + 60_000,
+        "log_size": 1_094_820,
         "offers": (valid_offer(), valid_offer(model=digest("another model"), name="another", free_slots=0)),
     }
     return Advert(**{**fields, **changes})
@@ -216,12 +218,12 @@ def valid_frames() -> dict[str, Frame]:
         "chunk": Streamed(valid_signed_chunks()[0]),
         "receipt": Finished(valid_receipt()),
         "rejected": Rejected("busy", 0, "17 jobs run or wait here", 250),
-        "ask-adverts": AskAdverts(MODEL),
+        "ask-adverts": AskAdverts(MODEL, NODE.address),
         "adverts": Adverts((valid_signed_advert(),)),
         "ask-checkpoint": AskCheckpoint(),
         "checkpoint": Head(NODE.address, valid_signed_checkpoint()),
-        "ask-entries": AskEntries(0, 1024),
-        "entries": Entries(5, (valid_leaf().pack(),)),
+        "ask-file": AskFile("tile/entries/x001/234.p/1"),
+        "file": File(write_bundle([valid_leaf().pack()])),
         "ask-inclusion": AskInclusion(5, 32),
         "ask-consistency": AskConsistency(8, 32),
         "proof": ProofPath((digest("left"), digest("right"))),

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.protocol import vectors_of_faults as of_faults
 from tests.protocol import vectors_of_frames as of_frames
 from tests.protocol import vectors_of_sampling as of_sampling
 from tests.protocol import vectors_of_statements as of_statements
+from tests.protocol import vectors_of_tiles as of_tiles
 from tests.protocol import vectors_of_trees as of_trees
 from tests.protocol import vectors_of_words as of_words
 
@@ -31,6 +33,9 @@ FILES: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
     "leaves.json": ("4-receipt.md", of_statements.leaves),
     "receipts.json": ("4-receipt.md", of_statements.receipts),
     "merkle.json": ("5-anchor.md", of_trees.merkle_cases),
+    "faults.json": ("5-anchor.md", of_faults.faults),
+    "notes.json": ("5-anchor.md", of_tiles.notes),
+    "tiles.json": ("5-anchor.md", of_tiles.tile_cases),
 }
 """Each file with the chapter that it belongs to."""
 

@@ -79,6 +79,7 @@ adverts = st.builds(
     incarnation=times,
     issued=times,
     expires=times,
+    log_size=st.integers(0, 2**40 - 1),
     offers=st.lists(offers, max_size=5).map(tuple),
 )
 

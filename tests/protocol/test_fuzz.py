@@ -19,13 +19,14 @@ from tallynet.protocol.keys import address_of_peer, recover
 from tallynet.protocol.leaf import LEAF_BYTES, Leaf
 from tallynet.protocol.receipt import check_leaf_of_job, check_leaf_of_transcript, verify_receipt
 from tallynet.protocol.request import decode_request
+from tallynet.protocol.tiles import ENTRY_BYTES, TILE_WIDTH, Tile, read_bundle
 from tallynet.protocol.units import Digest
 from tallynet.protocol.wire import (
     HEADER_BYTES,
     Accepted,
     Adverts,
     Codec,
-    Entries,
+    File,
     Finished,
     Frame,
     Head,
@@ -69,8 +70,9 @@ def take_adverts(message: Adverts) -> None:
         verify_advert(signed, DOMAIN, NOW)
 
 
-def take_entries(message: Entries) -> None:
-    for data in message.leaves:
+def take_file(message: File) -> None:
+    width = min(max(1, len(message.data) // ENTRY_BYTES), TILE_WIDTH)
+    for data in read_bundle(message.data, Tile(None, 0, width)):
         assert Leaf.unpack(data).pack() == data
 
 
@@ -86,7 +88,7 @@ READERS: dict[type[Frame], Callable[[Any], object]] = {
     Rejected: error_of,
     Adverts: take_adverts,
     Head: lambda message: verify_checkpoint(message.signed, DOMAIN, NODE.address),
-    Entries: take_entries,
+    File: take_file,
     ProofPath: take_proof,
 }
 """What is done with each message that holds anything to be checked."""

@@ -15,13 +15,23 @@ from tallynet.protocol.advert import Advert, SignedAdvert, verify_advert
 from tallynet.protocol.checkpoint import Checkpoint
 from tallynet.protocol.chunk import Chunk, SignedChunk, Transcript, accept_chunk
 from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import Invalid, InvalidSignature, Misconfigured
+from tallynet.protocol.errors import Invalid, InvalidEvidence, InvalidSignature, Misconfigured
+from tallynet.protocol.fault import KINDS, AnchoredAt, FaultKind, Witness, check_fault
 from tallynet.protocol.job import Job, Sampling
 from tallynet.protocol.keys import Key, address_of, address_of_peer, check_signed_by, peer_id_of, recover
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.manifest import Manifest, ManifestFile
+from tallynet.protocol.note import (
+    NodeVerifier,
+    read_checkpoint_note,
+    read_key_note,
+    write_checkpoint_note,
+    write_key_note,
+)
+from tallynet.protocol.note_key import Ed25519Verifier, NoteKey, NoteKeyStatement, log_origin
 from tallynet.protocol.receipt import Receipt, SignedReceipt, verify_receipt
 from tallynet.protocol.request import Request, decode_request, encode_request
+from tallynet.protocol.tiles import Tile, read_bundle, tiles, write_bundle, write_tile
 from tallynet.protocol.units import Digest
 from tallynet.protocol.wire import (
     HEADER_BYTES,
@@ -124,7 +134,8 @@ def test_a_signature_is_refused(case: Any) -> None:
 
 @cases("eip712.json", "valid")
 def test_a_statement_is_signed_as_typed_data(case: Any) -> None:
-    data, kinds = case["typed_data"], {kind.__name__: kind for kind in (Job, Chunk, Receipt, Advert, Checkpoint)}
+    kinds: dict[str, Any] = {kind.__name__: kind for kind in (Job, Chunk, Receipt, Advert, Checkpoint)}
+    data, kinds["NoteKey"] = case["typed_data"], NoteKeyStatement
     where = Domain(int(data["domain"]["chainId"]), hexed(data["domain"]["verifyingContract"]))
     statement = read(kinds[data["primaryType"]], data["message"], camel)
     digest = statement.id(where) if isinstance(statement, Job) else statement.digest(where)
@@ -298,6 +309,85 @@ def test_an_inclusion_proof_is_refused(case: Any) -> None:
 def test_a_consistency_proof_is_refused(case: Any) -> None:
     with refuses(case):
         check_consistency(case)
+
+
+# Notes and tiles
+
+
+def test_a_node_has_its_note_key() -> None:
+    file = VECTORS["notes.json"]
+    where, node, key = domain(file["domain"]), hexed(file["node"]), Key(hexed(file["secret"]))
+    note_key = NoteKey.of(key).public
+
+    assert (key.address, note_key, log_origin(where, node)) == (node, hexed(file["note_key"]), file["origin"])
+    assert Ed25519Verifier(file["origin"], note_key).vkey == file["vkey"]
+    assert NodeVerifier(where, node).key_id == hexed(file["node_key_id"])
+    assert NoteKeyStatement(note_key).digest(where) == hexed(file["note_key_digest"])
+    assert write_key_note(where, key) == file["key_note"]
+    assert read_key_note(file["key_note"], where, node) == note_key
+
+
+@cases("notes.json", "valid")
+def test_a_note_states_a_checkpoint(case: Any) -> None:
+    file = VECTORS["notes.json"]
+    where, key = domain(file["domain"]), Key(hexed(file["secret"]))
+    checkpoint = Checkpoint(case["size"], Digest(hexed(case["root"])))
+
+    assert write_checkpoint_note(checkpoint, where, key) == case["note"]
+    read = read_checkpoint_note(case["note"], where, key.address, hexed(file["note_key"]))
+    assert read.checkpoint == checkpoint
+
+
+@cases("notes.json", "invalid")
+def test_a_note_is_refused(case: Any) -> None:
+    file = VECTORS["notes.json"]
+    with refuses(case):
+        read_checkpoint_note(case["note"], domain(file["domain"]), hexed(file["node"]), hexed(file["note_key"]))
+
+
+def test_tiles_have_their_names_and_bytes() -> None:
+    file = VECTORS["tiles.json"]
+    tree = merkle.Tree(merkle.leaf_hash(number.to_bytes(4, "big")) for number in range(1000))
+    leaves, bundle = list(hexes(file["bundle"]["leaves"])), hexed(file["bundle"]["data"])
+
+    assert [str(tile) for tile in tiles(1000)] == file["paths"]
+    for case in file["tiles"]:
+        assert write_tile(tree, Tile.parse(case["path"])) == hexed(case["data"])
+    assert write_bundle(leaves) == bundle
+    assert read_bundle(bundle, Tile(None, 0, len(leaves))) == leaves
+
+
+@cases("tiles.json", "invalid_paths")
+def test_a_path_is_refused(case: Any) -> None:
+    with refuses(case):
+        Tile.parse(case["path"])
+
+
+# Faults
+
+FAULTS = {struct.__struct_config__.tag: struct for struct in KINDS}
+
+
+def judge(case: Any) -> FaultKind:
+    fields, known = dict(case["fault"]), case["witness"]
+    fault = read(FAULTS[fields.pop("kind")], fields)
+    ring = tuple(read(AnchoredAt, anchor) for anchor in known["ring"])
+    witness = Witness(known["size"], hexed(known["root"]), known["now"], ring, known["complete"])
+    return check_fault(fault, domain(VECTORS["faults.json"]["domain"]), witness)
+
+
+@cases("faults.json", "valid")
+def test_a_fault_convicts(case: Any) -> None:
+    assert judge(case) == case["kind"]
+
+
+@cases("faults.json", "invalid")
+def test_evidence_is_refused(case: Any) -> None:
+    with refuses(case):
+        judge(case)
+    with pytest.raises(InvalidEvidence) as refusal:
+        judge(case)
+    assert refusal.value.reason == case["says"]
 
 
 # Frames

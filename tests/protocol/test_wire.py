@@ -18,15 +18,18 @@ from tallynet.protocol.errors import (
     Refused,
     TallyError,
 )
+from tallynet.protocol.tiles import TILE_WIDTH, write_bundle
 from tallynet.protocol.wire import (
     HEADER_BYTES,
+    MAX_FILE_BYTES,
     MAX_FRAME_BYTES,
     MAX_PATH,
     MAX_REASON,
     MAX_RETRY_MS,
-    AskEntries,
+    AskInclusion,
     Cancel,
     Codec,
+    File,
     FromClient,
     FromNode,
     InfoAnswer,
@@ -41,7 +44,7 @@ from tallynet.protocol.wire import (
     error_of,
     rejection,
 )
-from tests.protocol.examples import digest, valid_frames
+from tests.protocol.examples import digest, valid_frames, valid_leaf
 
 UNIONS: dict[str, Any] = {
     "from-client": FromClient,
@@ -62,12 +65,12 @@ SIDE_OF = {
     "ask-adverts": "info-ask",
     "adverts": "info-answer",
     "ask-checkpoint": "log-ask",
-    "ask-entries": "log-ask",
+    "ask-file": "log-ask",
     "ask-inclusion": "log-ask",
     "ask-consistency": "log-ask",
     "ask-receipt": "log-ask",
     "checkpoint": "log-answer",
-    "entries": "log-answer",
+    "file": "log-answer",
     "proof": "log-answer",
 }
 FRAMES = valid_frames()
@@ -143,7 +146,9 @@ def test_2_an_unknown_field(tag: str) -> None:
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_2_a_missing_field(tag: str) -> None:
-    optional = {("rejected", "retry_after_ms"), ("ask-adverts", "model"), ("ask-adverts", "t")}
+    optional = {
+        ("rejected", "retry_after_ms"), ("ask-adverts", "model"), ("ask-adverts", "node"), ("ask-adverts", "t")
+    }  # fmt: skip
     for name in plain(tag):
         if (tag, name) not in optional:
             fields = plain(tag)
@@ -155,7 +160,10 @@ def test_2_a_missing_field(tag: str) -> None:
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("wrong", [None, True, 1.5, "text", [[]], {"x": 1}, 2**64 - 1, -1, -(2**63)], ids=repr)
 def test_2_a_field_of_another_type_or_out_of_bounds(tag: str, wrong: object) -> None:
-    fine = [("rejected", "reason", "text"), ("rejected", "code", "text"), ("ask-adverts", "model", None)]
+    fine = [
+        ("rejected", "reason", "text"), ("rejected", "code", "text"), ("ask-file", "path", "text"),
+        ("ask-adverts", "model", None), ("ask-adverts", "node", None),
+    ]  # fmt: skip
     for name in plain(tag):
         if name != "t" and (tag, name, wrong) not in fine:
             refused(tag, pack({**plain(tag), name: wrong}))
@@ -237,10 +245,11 @@ def test_2_a_logprob_that_is_none(logprob: float) -> None:
         ("rejected", {"code": "busy\n"}),
         ("rejected", {"reason": "x" * 1025}),
         ("rejected", {"retry_after_ms": 2**32}),
-        ("entries", {"leaves": [bytes(351)]}),
-        ("entries", {"start": 2**40 + 1}),
-        ("ask-entries", {"count": 0}),
-        ("ask-entries", {"count": 1025}),
+        ("file", {"data": bytes(2**17 + 1)}),
+        ("ask-file", {"path": "x" * 65}),
+        ("ask-file", {"path": "tile/0/000\n"}),
+        ("ask-file", {"path": "tile/0/\u0660\u0660\u0660"}),
+        ("ask-adverts", {"node": bytes(21)}),
         ("ask-inclusion", {"size": 2**40 + 1}),
         ("proof", {"path": [bytes(32)] * 64}),
         ("proof", {"path": [bytes(33)]}),
@@ -253,10 +262,8 @@ def test_2_a_field_just_over_its_bound(tag: str, changes: dict[str, Any]) -> Non
 
 def test_the_fullest_messages_fit_a_frame() -> None:
     encode_frame(ProofPath((digest("x"),) * MAX_PATH))
-    entries = plain("entries")
-    full = {**entries, "leaves": entries["leaves"] * 1024}
-    assert len(pack(full)) <= MAX_FRAME_BYTES
-    decode("entries", pack(full))
+    encode_frame(File(write_bundle([valid_leaf().pack()] * TILE_WIDTH)))
+    encode_frame(File(bytes(MAX_FILE_BYTES)))
     prompt = {**plain("accepted"), "prompt": [2**32 - 1] * 65536}
     assert len(pack(prompt)) <= MAX_FRAME_BYTES
     decode("accepted", pack(prompt))
@@ -361,8 +368,8 @@ def test_a_peer_s_words_cannot_disturb_a_terminal() -> None:
 
 def test_a_message_is_bound_by_nothing_but_its_statement() -> None:
     """A frame has no signature of its own: two ways of writing one message are one message."""
-    fields = plain("ask-entries")
+    fields = plain("ask-inclusion")
     reordered = {name: fields[name] for name in reversed(fields)}
 
-    assert decode("ask-entries", pack(reordered)) == FRAMES["ask-entries"] == AskEntries(0, 1024)
+    assert decode("ask-inclusion", pack(reordered)) == FRAMES["ask-inclusion"] == AskInclusion(5, 32)
     assert decode("cancel", BODIES["cancel"]) == Cancel()

@@ -19,12 +19,12 @@ PROTOCOL_OF = {
     "ask-adverts": "/tallynet/info/1 client",
     "adverts": "/tallynet/info/1 node",
     "ask-checkpoint": "/tallynet/log/1 client",
-    "ask-entries": "/tallynet/log/1 client",
+    "ask-file": "/tallynet/log/1 client",
     "ask-inclusion": "/tallynet/log/1 client",
     "ask-consistency": "/tallynet/log/1 client",
     "ask-receipt": "/tallynet/log/1 client",
     "checkpoint": "/tallynet/log/1 node",
-    "entries": "/tallynet/log/1 node",
+    "file": "/tallynet/log/1 node",
     "proof": "/tallynet/log/1 node",
 }
 FRAMES = valid_frames()
@@ -83,8 +83,10 @@ def bad_bodies() -> Iterator[tuple[str, bytes, str]]:
         changed("adverts", "a\x1b[2J", "adverts", 0, "advert", "offers", 0, "name"),
         "a name that moves a cursor",
     )
-    yield "ask-entries", changed("ask-entries", 1025, "count"), "1025 entries"
-    yield "entries", changed("entries", [bytes(351)], "leaves"), "a leaf of 351 bytes"
+    yield "ask-file", changed("ask-file", "x" * 65, "path"), "a path of 65 characters"
+    yield "ask-file", changed("ask-file", "tile/0/000\n", "path"), "a path with a line end"
+    yield "file", changed("file", "text", "data"), "a file in text, not in bytes"
+    yield "ask-adverts", changed("ask-adverts", bytes(21), "node"), "an address of 21 bytes"
     yield "proof", changed("proof", [bytes(32)] * 64, "path"), "64 hashes"
 
 

@@ -15,6 +15,7 @@ from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.job import JOB_TYPE, SAMPLING_TYPE
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
+from tallynet.protocol.note_key import NOTE_KEY_TYPE, NoteKey, NoteKeyStatement
 from tallynet.protocol.receipt import RECEIPT_TYPE, SignedReceipt, sign_receipt
 from tallynet.protocol.units import Address, Digest, Milliseconds, Seconds, Wei
 from tests.protocol.examples import (
@@ -47,6 +48,7 @@ DOMAIN_JSON = {"chain_id": DOMAIN.chain_id, "contract": write(DOMAIN.contract)}
 def eip712_cases() -> dict[str, Any]:
     bare = valid_job(sampling=valid_sampling(stop=()), parents=(), audit_consent=False, max_price=2**63 - 1)
     job_types = {"Job": JOB_TYPE, "Sampling": SAMPLING_TYPE}
+    note_key = NoteKeyStatement(NoteKey.of(NODE).public)
     advert_types = {"Advert": ADVERT_TYPE, "Offer": OFFER_TYPE}
     cases: Sequence[tuple[dict[str, bytes], Struct, Digest, Domain, Key]] = (
         (job_types, valid_job(), Digest(valid_job().id(DOMAIN)), DOMAIN, CLIENT),
@@ -56,6 +58,7 @@ def eip712_cases() -> dict[str, Any]:
         (advert_types, valid_advert(), valid_advert().digest(DOMAIN), DOMAIN, NODE),
         (advert_types, goodbye(), goodbye().digest(ELSEWHERE), ELSEWHERE, NODE),
         ({"Checkpoint": CHECKPOINT_TYPE}, valid_checkpoint(), valid_checkpoint().digest(DOMAIN), DOMAIN, NODE),
+        ({"NoteKey": NOTE_KEY_TYPE}, note_key, note_key.digest(DOMAIN), DOMAIN, NODE),
     )
     return {"valid": [typed_data(*case) for case in cases]}
 

@@ -9,13 +9,14 @@ import trio
 
 from tallynet.engine import Engine
 from tallynet.network.address_book import AddressBook
-from tallynet.network.discovery import discover
+from tallynet.network.discovery import MAX_PEERS_ASKED, ask_log_size, discover
 from tallynet.network.frames import INFO_ANSWER, INFO_ASK, receive_frame, send_frame
 from tallynet.network.transport import PeerAddress, Stream, Transport
 from tallynet.node.config import NodeConfig
-from tallynet.protocol.advert import Advert, Offer, SignedAdvert, sign_advert
+from tallynet.node.journal import Journal
+from tallynet.protocol.advert import MAX_CLOCK_SKEW_MS, Advert, Offer, SignedAdvert, VerifiedAdvert, sign_advert
 from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import Invalid, InvalidAdvert, Unreachable
+from tallynet.protocol.errors import Deferred, Invalid, InvalidAdvert, Misconfigured, Refused, Unreachable
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Milliseconds, Wei
 from tallynet.protocol.wire import (
@@ -34,6 +35,8 @@ LIFETIMES = 6
 """An advert is believed for this many repetitions."""
 PROVIDE_SECONDS = 6 * 3600.0
 ASK_SECONDS = 10.0
+START_SECONDS = 3.0
+"""How long the start waits for peers, all together."""
 FRESH_MS = 250
 FRAME_SLACK = 256
 
@@ -52,9 +55,49 @@ class Advertising:
     busy: Callable[[], int]
     """How many jobs run or wait."""
     bootstrap: tuple[PeerAddress, ...]
+    journal: Journal
     incarnation: Milliseconds = Milliseconds(0)
     _issued: Milliseconds = Milliseconds(0)
     _last: SignedAdvert | None = None
+
+    def __post_init__(self) -> None:
+        self.book.heed = self._heed
+
+    async def check_start(self) -> None:
+        """Ask the bootstrap peers for the largest log that this node ever told them of, START_SECONDS at most.
+
+        Raises `Misconfigured` when it is larger than the log here. Peers that do not answer say nothing.
+        """
+        sizes: list[int] = []
+        with trio.move_on_after(START_SECONDS):
+            async with trio.open_nursery() as nursery:
+                for peer in self.bootstrap[:MAX_PEERS_ASKED]:
+                    nursery.start_soon(self._ask_size, peer, sizes)
+        if self.bootstrap and not sizes:
+            log.warning("no peer could be asked whether it has seen a larger log of this node")
+        if max(sizes, default=0) > self.journal.size:
+            raise Misconfigured(
+                f"Peers have seen {max(sizes)} entries of this node's log, the log here has {self.journal.size}.",
+                remedy="Never start a node on an old backup: restore the newest log, or make a new node.",
+            )
+
+    async def _ask_size(self, peer: PeerAddress, sizes: list[int]) -> None:
+        try:
+            sizes.append(await ask_log_size(self.transport, peer, self.key.address, self.domain))
+        except (Unreachable, Invalid, Refused, Deferred) as error:
+            log.info("peer %s does not tell what it has seen of us: %s", peer.peer, error)
+
+    def _heed(self, known: VerifiedAdvert) -> None:
+        """Stop when somebody else advertises as this node: raises `Misconfigured`, and nothing more is signed."""
+        said, size = known.advert, self.journal.size
+        later = self.incarnation and said.incarnation > self.incarnation + MAX_CLOCK_SKEW_MS
+        if known.node == self.key.address and (said.log_size > size or later):
+            error = Misconfigured(
+                f"Another instance of this node runs: it advertises {said.log_size} entries, the log here has {size}.",
+                remedy="Stop one of the two for good; never start the one with the smaller log again.",
+            )
+            self.journal.stop(error)
+            raise error
 
     def offer(self) -> Offer:
         """What the one model costs and how fast it is, now."""
@@ -83,6 +126,7 @@ class Advertising:
             incarnation=self.incarnation,
             issued=self._issued,
             expires=Milliseconds(self._issued + lifetime),
+            log_size=self.journal.size,
             offers=() if leaving else (self.offer(),),
         )
         signed = sign_advert(advert, self.domain, self.key)
@@ -149,6 +193,10 @@ class Advertising:
             await send_frame(stream, rejection(error))
             return
         own = self.latest()
+        if ask.node is not None:
+            found = own if ask.node == self.key.address else self.book.largest(ask.node)
+            await send_frame(stream, Adverts((found,) if found else ()))
+            return
         known = [known.signed for known in self.book.adverts(ask.model) if known.node != self.key.address]
         mine = [own] if ask.model is None or own.advert.offer(ask.model) else []
         await send_frame(stream, Adverts(_fitting([*mine, *known])))

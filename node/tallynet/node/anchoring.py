@@ -61,8 +61,12 @@ class Anchoring:
     async def run(self) -> None:
         """Anchor until cancelled. What is anchored is looked after too: a reorganisation may take an anchor away."""
         since, idle = trio.current_time(), True
+        looked = since
         while True:
             await trio.sleep(POLL_SECONDS)
+            if trio.current_time() - looked >= LOOK_SECONDS:
+                await self.look()
+                looked = trio.current_time()
             waiting = self.journal.size - self.anchored
             if idle and waiting:
                 since, idle = trio.current_time(), False  # the age is that of the first entry
@@ -85,16 +89,23 @@ class Anchoring:
                 await trio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
+    async def look(self) -> None:
+        """See whether the contract knows more of this log than we do; a chain that does not answer says nothing.
+
+        Raises `InvalidCheckpoint` like `anchor`.
+        """
+        try:
+            self._check_ours(await self.ledger.head(self.key.address))
+        except (ChainUnreachable, Refused) as error:
+            log.info("the contract's head is not known now: %s", error)
+
     async def anchor(self) -> None:
-        """Post the present head once. Raises `ChainUnreachable` or `Refused`, and `InvalidCheckpoint` when the contract
-        has seen another history: then two nodes sign with one key, and this one must stop."""
+        """Post the present head once. Raises `ChainUnreachable` or `Refused`, `InvalidCheckpoint` when the contract
+        has seen another history, and `Misconfigured` when the log on the disk is no longer ours alone."""
         head = await self.ledger.head(self.key.address)
+        self._check_ours(head)
+        self.journal.check_head()
         size = self.journal.size
-        if head.size > size or (head.size and self.journal.tree.root(head.size) != head.root):
-            raise InvalidCheckpoint(
-                f"the contract knows {head.size} entries of this log with root {head.root.hex()}, {size} are here and "
-                "they do not begin so: another instance anchors"
-            )
         if head.size < size:
             proof = self.journal.tree.consistency(head.size, size) if head.size else []
             anchor = await self.ledger.anchor(self.key, size, self.journal.tree.root(size), proof)
@@ -102,3 +113,14 @@ class Anchoring:
             log.info("anchored %d entries in block %d for %d gas", size, anchor.block, anchor.gas)
         self.anchored = size
         self.metrics.anchored_size.set(size)
+
+    def _check_ours(self, head: Head) -> None:
+        """Raises `InvalidCheckpoint`, and signs nothing from then on, when two nodes sign with one key."""
+        size = self.journal.size
+        if head.size > size or (head.size and self.journal.tree.root(head.size) != head.root):
+            found = (
+                f"the contract knows {head.size} entries of this log with root {head.root.hex()}, {size} are here and "
+                "they do not begin so: another instance anchors"
+            )
+            self.journal.stop(Misconfigured(f"This node has stopped signing: {found}."))
+            raise InvalidCheckpoint(found)

@@ -11,11 +11,11 @@ from tallynet.node.admission import Admission
 from tallynet.node.generation import Worker
 from tallynet.node.metrics import Metrics
 from tallynet.node.run import Run
+from tallynet.node.signing import promise
 from tallynet.protocol.advert import Offer
 from tallynet.protocol.errors import Busy, InvalidJob, Refused
 from tallynet.protocol.job import VerifiedJob
 from tallynet.protocol.leaf import Status
-from tallynet.protocol.receipt import sign_receipt
 from tallynet.protocol.units import JobId, Seconds, short
 from tallynet.protocol.wire import HEADER_BYTES, Finished, Frame, Submit, decode_length
 
@@ -103,7 +103,7 @@ class Desk:
             )
         run = Run(job)
         run.frames = _frames(answer)
-        signed = sign_receipt(entry.leaf, entry.index, entry.anchor_by, self.worker.domain, self.worker.key)
+        signed = promise(journal, entry.leaf, entry.index, entry.anchor_by, self.worker.domain, self.worker.key)
         run.say(Finished(signed))
         return run
 

@@ -11,6 +11,7 @@ from tallynet.node.admission import Admitted
 from tallynet.node.config import NodeConfig
 from tallynet.node.journal import Journal
 from tallynet.node.run import Run
+from tallynet.node.signing import promise
 from tallynet.protocol.advert import Offer
 from tallynet.protocol.chunk import ChunkBody, Transcript, sign_chunk
 from tallynet.protocol.commitment import commit_prompt, prompt_salt, seed
@@ -18,7 +19,6 @@ from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Busy, Misconfigured
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
-from tallynet.protocol.receipt import sign_receipt
 from tallynet.protocol.units import Milliseconds, Seconds, short
 from tallynet.protocol.wire import Accepted, Finished, Streamed, encode_frame
 
@@ -118,4 +118,4 @@ class Worker:
         answer = b"".join(encode_frame(frame) for frame in run.frames)
         expires = Seconds(now + self.config.keep_answers_seconds)
         index = await self.journal.append(leaf, anchor_by, answer, expires)
-        run.say(Finished(sign_receipt(leaf, index, anchor_by, self.domain, self.key)))
+        run.say(Finished(promise(self.journal, leaf, index, anchor_by, self.domain, self.key)))

@@ -1,22 +1,28 @@
-"""(5) The log, open to everyone: checkpoint, entries, proofs and receipts over `/tallynet/log/1`."""
+"""(5) The log, open to everyone: checkpoint, tiles, entries, proofs and receipts over `/tallynet/log/1`."""
 
+import logging
+import re
 from dataclasses import dataclass
 
-from tallynet.network.frames import LOG_ASK, receive_frame, send_frame
+from tallynet.network.frames import LOG_ASK, EndOfStream, receive_frame, send_frame
 from tallynet.network.transport import Stream
+from tallynet.node.generation import log_unusable
 from tallynet.node.journal import Journal
-from tallynet.protocol.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
+from tallynet.node.signing import promise, state_head
+from tallynet.protocol.checkpoint import SignedCheckpoint
 from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import Invalid, InvalidProof, Refused
+from tallynet.protocol.errors import Invalid, InvalidProof, Misconfigured, Refused
 from tallynet.protocol.keys import Key
-from tallynet.protocol.receipt import SignedReceipt, sign_receipt
+from tallynet.protocol.note import write_key_note, write_signed_note
+from tallynet.protocol.receipt import SignedReceipt
+from tallynet.protocol.tiles import Tile, write_bundle, write_tile
 from tallynet.protocol.units import JobId
 from tallynet.protocol.wire import (
     AskCheckpoint,
     AskConsistency,
-    AskEntries,
+    AskFile,
     AskInclusion,
-    Entries,
+    File,
     Finished,
     Frame,
     Head,
@@ -25,7 +31,10 @@ from tallynet.protocol.wire import (
     rejection,
 )
 
+log = logging.getLogger(__name__)
+
 ASK_SECONDS = 10.0
+_PAST = re.compile(r"checkpoint/([1-9][0-9]{0,12})")
 
 
 @dataclass(frozen=True)
@@ -37,20 +46,26 @@ class LogDesk:
     journal: Journal
 
     async def serve(self, stream: Stream) -> None:
-        """One question, one answer; a bad question gets its reason."""
-        try:
-            ask = await receive_frame(stream, LOG_ASK, seconds=ASK_SECONDS)
-            answer = await self.answer(ask)
-        except (Invalid, Refused) as error:
-            answer = rejection(error)
-        await send_frame(stream, answer)
+        """Questions and answers in turn, until the reader closes its side; a bad question gets its reason."""
+        while True:
+            try:
+                answer = await self.answer(await receive_frame(stream, LOG_ASK, seconds=ASK_SECONDS))
+            except EndOfStream:
+                return
+            except (Invalid, Refused) as error:
+                answer = rejection(error)
+            except Misconfigured as error:
+                log.error("the log is not told to %s: %s", stream.remote, error)
+                answer = rejection(log_unusable())
+            await send_frame(stream, answer)
 
     async def answer(self, ask: LogAsk) -> Frame:
-        """Raises `InvalidProof` for what the log cannot prove, `Refused` for a job it does not know."""
+        """Raises `InvalidProof` for what the log cannot prove, `InvalidFrame` for a path that is none, `Refused` for a
+        file or job that it does not have."""
         if isinstance(ask, AskCheckpoint):
             return Head(self.key.address, self.checkpoint())
-        if isinstance(ask, AskEntries):
-            return Entries(ask.start, tuple(await self.journal.leaves(ask.start, ask.count)))
+        if isinstance(ask, AskFile):
+            return File(await self.file(ask.path))
         if isinstance(ask, AskInclusion):
             self._check_within(ask.index + 1, ask.size)
             return ProofPath(tuple(self.journal.tree.inclusion(ask.index, ask.size)))
@@ -59,16 +74,39 @@ class LogDesk:
             return ProofPath(tuple(self.journal.tree.consistency(ask.old, ask.new)))
         return Finished(await self.receipt(ask.job))
 
+    async def file(self, path: str) -> bytes:
+        """A file of the tile log by its path, without a slash before it."""
+        if path == "checkpoint":
+            return self._note(self.checkpoint())
+        if found := _PAST.fullmatch(path):
+            return self._note(self._past(int(found[1])))
+        if path == "vkey":
+            return write_key_note(self.domain, self.key).encode()
+        tile = Tile.parse(path)
+        if tile.end > self.journal.size:
+            raise Refused(f"the log has no {tile} yet", reason="no such file")
+        if tile.level is None:
+            return write_bundle(await self.journal.leaves(tile.start, tile.width))
+        return write_tile(self.journal.tree, tile)
+
     def checkpoint(self) -> SignedCheckpoint:
         """The newest head, signed."""
-        tree = self.journal.tree
-        return sign_checkpoint(Checkpoint(tree.size, tree.root()), self.domain, self.key)
+        return state_head(self.journal, self.domain, self.key)
+
+    def _past(self, size: int) -> SignedCheckpoint:
+        """The head as it was at a smaller size: what a bundle takes, whose anchor is of that size."""
+        if size > self.journal.size:
+            raise Refused(f"the log has no {size} entries yet", reason="no such file")
+        return state_head(self.journal, self.domain, self.key, size)
+
+    def _note(self, signed: SignedCheckpoint) -> bytes:
+        return write_signed_note(signed, self.domain, self.key).encode()
 
     async def receipt(self, job: JobId) -> SignedReceipt:
         entry = await self.journal.entry(job)
         if entry is None:
             raise Refused(f"job {job.hex()} is not in this log", reason="unknown job")
-        return sign_receipt(entry.leaf, entry.index, entry.anchor_by, self.domain, self.key)
+        return promise(self.journal, entry.leaf, entry.index, entry.anchor_by, self.domain, self.key)
 
     def _check_within(self, low: int, high: int) -> None:
         if not 1 <= low <= high <= self.journal.size:

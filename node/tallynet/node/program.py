@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import trio
@@ -27,8 +28,10 @@ REGISTRATION_SECONDS = 15.0
 POLL_SECONDS = 1.0
 
 
-async def run_node(config: NodeConfig, ready: Path | None) -> None:
-    """The whole life of the process: until SIGINT or SIGTERM, gracefully; a second signal ends it at once."""
+async def run_node(config: NodeConfig, ready: Path | None, make: Callable[..., Node] = Node) -> None:
+    """The whole life of the process: until SIGINT or SIGTERM, gracefully; a second signal ends it at once.
+
+    `make` is called as `Node` is."""
     began = time.monotonic()
     network, key = read_network(config.network), read_keystore(config.keystore, config.password)
     engine = await _load(config)
@@ -38,7 +41,7 @@ async def run_node(config: NodeConfig, ready: Path | None) -> None:
         trio.open_nursery() as nursery,
     ):
         await _check_registered(ledger, key)
-        node = Node(config, key, _open_transport(config, key, peers), ledger, engine, peers)
+        node = make(config, key, _open_transport(config, key, peers), ledger, engine, peers)
         nursery.start_soon(_stop_on_signal, node, nursery.cancel_scope)
         nursery.start_soon(_run, node, nursery, config, ready, began)
 

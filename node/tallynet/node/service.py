@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 import trio
@@ -77,19 +77,20 @@ class Node:
     async def run(self, *, task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stop`; reports started when jobs can come. Cancelling it is like pulling the plug.
 
-        Raises `Misconfigured` when the log and the chain disagree, and whatever the engine raises at start.
+        Raises `Misconfigured` when the log here is not all that the contract or a peer has seen of it, or when another
+        instance of this node turns up, and whatever the engine raises at start.
         """
         began = trio.current_time()
-        with open_journal(self.config.data, self.key.address, self.ledger.domain) as journal:
+        with self.open_log() as journal:
             async with self._engine_running(), self.transport.run(), trio.open_nursery() as services:
-                anchoring = self._anchoring(journal)
+                anchoring = self.anchoring(journal)
+                advertising, log_desk = self._advertising(journal), self.log_desk(journal)
                 await anchoring.check_start()
+                await advertising.check_start()
                 async with trio.open_nursery() as runs:
-                    desk, advertising = self._open_desks(journal, runs)
+                    desk = self._open_desks(journal, log_desk, advertising, runs)
                     status = Status(self.config, self.key, self.engine, journal, anchoring, desk, self.clock)
-                    http = await services.start(
-                        serve_http, self.config.http, status, LogDesk(self.key, self.ledger.domain, journal)
-                    )
+                    http = await services.start(serve_http, self.config.http, status, log_desk)
                     for service in (anchoring.run, advertising.speak, advertising.learn, advertising.provide,
                                     advertising.listen, self._forget(journal)):  # fmt: skip
                         services.start_soon(service)
@@ -110,22 +111,24 @@ class Node:
             yield
             nursery.cancel_scope.cancel()
 
-    def _open_desks(self, journal: Journal, runs: trio.Nursery) -> tuple[Desk, Advertising]:
+    def _open_desks(self, journal: Journal, log_desk: LogDesk, advertising: Advertising, runs: trio.Nursery) -> Desk:
         """Build the parts that talk to peers and begin to answer."""
         domain = self.ledger.domain
-        desk: Desk
-        book = AddressBook(domain, self.clock)
-        advertising = Advertising(
-            self.config, self.key, domain, self.engine, self.transport, book, self.clock,
-            busy=lambda: len(desk.runs), bootstrap=self.bootstrap,
-        )  # fmt: skip
         admission = Admission(self.config, domain, self.engine)
         worker = Worker(self.config, self.key, domain, self.engine, journal, self.clock)
         desk = Desk(admission, worker, self.metrics, runs, advertising.offer)
+        advertising.busy = lambda: len(desk.runs)
         self.transport.serve(JOB_PROTOCOL, lambda stream: self.serve_job(stream, desk))
         self.transport.serve(INFO_PROTOCOL, advertising.serve)
-        self.transport.serve(LOG_PROTOCOL, LogDesk(self.key, self.ledger.domain, journal).serve)
-        return desk, advertising
+        self.transport.serve(LOG_PROTOCOL, log_desk.serve)
+        return desk
+
+    def _advertising(self, journal: Journal) -> Advertising:
+        book = AddressBook(self.ledger.domain, self.clock)
+        return Advertising(
+            self.config, self.key, self.ledger.domain, self.engine, self.transport, book, self.clock,
+            busy=lambda: 0, bootstrap=self.bootstrap, journal=journal,
+        )  # fmt: skip
 
     async def serve_job(self, stream: Stream, desk: Desk) -> None:
         """(1) to (4) for one connection: read the job, take it, pass on everything that is said about it."""
@@ -168,7 +171,16 @@ class Node:
         if scope.cancelled_caught:
             log.warning("stopping with entries that may not be anchored: the chain is slow")
 
-    def _anchoring(self, journal: Journal) -> Anchoring:
+    def open_log(self) -> AbstractContextManager[Journal]:
+        """The log to promise from. This and the two below are all that a node says about its past."""
+        return open_journal(self.config.data, self.key.address, self.ledger.domain)
+
+    def log_desk(self, journal: Journal) -> LogDesk:
+        """Whoever asks for the log gets it here."""
+        return LogDesk(self.key, self.ledger.domain, journal)
+
+    def anchoring(self, journal: Journal) -> Anchoring:
+        """What brings the log's head to the contract."""
         return Anchoring(
             self.key, self.ledger, journal, self.metrics, self.clock,
             self.config.anchor_seconds, self.config.anchor_count,

@@ -4,15 +4,14 @@ No authentication: bound to loopback by default. Nothing here tells prompts, ans
 """
 
 import logging
-import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import trio
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from hypercorn.config import Config
 from hypercorn.trio import serve
@@ -21,16 +20,15 @@ from tallynet.engine import Engine
 from tallynet.node.anchoring import Anchoring
 from tallynet.node.config import NodeConfig
 from tallynet.node.desk import Desk
+from tallynet.node.generation import log_unusable
 from tallynet.node.journal import Journal
 from tallynet.node.log_desk import LogDesk
-from tallynet.protocol.errors import InvalidProof, Misconfigured, Refused, TallyError
+from tallynet.node.log_routes import add_log_routes
+from tallynet.protocol.errors import InvalidFrame, InvalidProof, Misconfigured, Refused, TallyError
 from tallynet.protocol.keys import Key
-from tallynet.protocol.units import JobId, Milliseconds, prefixed
-from tallynet.protocol.wire import MAX_ENTRIES, AskConsistency, AskInclusion, ProofPath
+from tallynet.protocol.units import Milliseconds, prefixed
 
 log = logging.getLogger(__name__)
-
-_Size = Annotated[int, Query(ge=0, le=2**40)]
 
 
 @dataclass
@@ -91,56 +89,15 @@ def build_app(status: Status, desk: LogDesk) -> FastAPI:
     async def metrics() -> Response:
         return Response(status.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    _add_log_routes(app, status, desk)
+    add_log_routes(app, desk)
     return app
 
 
-def _add_log_routes(app: FastAPI, status: Status, desk: LogDesk) -> None:
-    @app.get("/checkpoint")
-    async def checkpoint() -> dict[str, object]:
-        signed = desk.checkpoint()
-        return {
-            "node": prefixed(status.key.address),
-            "size": signed.checkpoint.size,
-            "root": signed.checkpoint.root.hex(),
-            "signature": signed.signature.hex(),
-        }
-
-    @app.get("/log/entries")
-    async def entries(start: _Size = 0, count: Annotated[int, Query(ge=1, le=MAX_ENTRIES)] = 256) -> dict[str, object]:
-        leaves = await desk.journal.leaves(start, count)
-        return {"start": start, "leaves": [leaf.hex() for leaf in leaves]}
-
-    @app.get("/log/inclusion")
-    async def inclusion(index: _Size, size: _Size) -> dict[str, object]:
-        return _path(await desk.answer(AskInclusion(index, size)))
-
-    @app.get("/log/consistency")
-    async def consistency(old: _Size, new: _Size) -> dict[str, object]:
-        return _path(await desk.answer(AskConsistency(old, new)))
-
-    @app.get("/log/receipt/{job}")
-    async def receipt(job: str) -> dict[str, object]:
-        digits = job.removeprefix("0x")
-        if not re.fullmatch("[0-9a-fA-F]{64}", digits):
-            raise HTTPException(400, "a job id is 64 hexadecimal digits")
-        signed = await desk.receipt(JobId(bytes.fromhex(digits)))
-        return {
-            "leaf": signed.leaf.hex(),
-            "index": signed.receipt.index,
-            "anchor_by": signed.receipt.anchor_by,
-            "signature": signed.signature.hex(),
-        }
-
-
-def _path(answer: object) -> dict[str, object]:
-    if not isinstance(answer, ProofPath):
-        raise TypeError(f"a proof was expected, not {type(answer).__name__}")
-    return {"path": [step.hex() for step in answer.path]}
-
-
 async def _tell_error(request: Request, error: Exception) -> JSONResponse:
-    code = 404 if isinstance(error, Refused) else 400 if isinstance(error, InvalidProof) else 503
+    code = 404 if isinstance(error, Refused | InvalidFrame) else 400 if isinstance(error, InvalidProof) else 503
+    if isinstance(error, Misconfigured):
+        log.error("%s %s fails: %s", request.method, request.url.path, error)
+        error = log_unusable()
     name = error.code if isinstance(error, TallyError) else "error"
     return JSONResponse({"error": {"code": name, "message": str(error)}}, status_code=code)
 

@@ -18,7 +18,10 @@ class AddressBook:
 
     domain: Domain
     clock: Callable[[], Milliseconds]
+    heed: Callable[[VerifiedAdvert], None] | None = None
+    """Told of every advert that holds, news or not; what it raises, `add` raises."""
     _adverts: dict[Address, VerifiedAdvert] = field(default_factory=dict)
+    _largest: dict[Address, SignedAdvert] = field(default_factory=dict)
 
     def add(self, signed: SignedAdvert) -> VerifiedAdvert:
         """Check an advert and keep it if it is news; raises `InvalidAdvert`.
@@ -27,6 +30,9 @@ class AddressBook:
         error carries both.
         """
         new = verify_advert(signed, self.domain, self.clock())
+        self._note_size(new)
+        if self.heed is not None:
+            self.heed(new)
         old = self._adverts.get(new.node)
         if old is not None and _contradict(old.advert, new.advert):
             raise InvalidAdvert(
@@ -46,6 +52,18 @@ class AddressBook:
             for known in self._adverts.values()
             if known.advert.offers and (model is None or known.advert.offer(model))
         ]
+
+    def largest(self, node: Address) -> SignedAdvert | None:
+        """The advert in which `node` told of its largest log, over or not."""
+        return self._largest.get(node)
+
+    def _note_size(self, new: VerifiedAdvert) -> None:
+        """Remember the node's largest log beyond the end of its adverts; of so many nodes, the latest."""
+        known = self._largest.get(new.node)
+        if known is None or new.advert.log_size > known.advert.log_size:
+            self._largest[new.node] = new.signed
+            if len(self._largest) > MAX_NODES:
+                del self._largest[next(iter(self._largest))]
 
     def _forget_expired(self) -> None:
         now = self.clock()

@@ -11,7 +11,8 @@ import trio
 from tallynet.network.address_book import AddressBook
 from tallynet.network.frames import INFO_ANSWER, EndOfStream, receive_frame, send_frame
 from tallynet.network.transport import PeerAddress, Transport
-from tallynet.protocol.advert import SignedAdvert
+from tallynet.protocol.advert import SignedAdvert, advert_signer
+from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import (
     Deferred,
     Invalid,
@@ -21,7 +22,7 @@ from tallynet.protocol.errors import (
     Refused,
     Unreachable,
 )
-from tallynet.protocol.units import ModelId
+from tallynet.protocol.units import Address, ModelId, prefixed
 from tallynet.protocol.wire import INFO_PROTOCOL, Adverts, AskAdverts, error_of
 
 log = logging.getLogger(__name__)
@@ -35,15 +36,21 @@ async def ask_adverts(transport: Transport, peer: PeerAddress, book: AddressBook
 
     Raises `NodeUnreachable` when it does not answer in ASK_SECONDS, `InvalidFrame` when it talks nonsense.
     """
-    async with await transport.open(peer, INFO_PROTOCOL) as stream:
-        await send_frame(stream, AskAdverts(model), seconds=ASK_SECONDS)
-        try:
-            answer = await receive_frame(stream, INFO_ANSWER, seconds=ASK_SECONDS)
-        except EndOfStream as error:
-            raise NodeUnreachable(f"peer {peer.peer} closed without an answer.") from error
-    if not isinstance(answer, Adverts):
-        raise error_of(answer)
+    answer = await _question(transport, peer, AskAdverts(model))
     return sum(_keep(book, signed, peer) for signed in answer.adverts)
+
+
+async def ask_log_size(transport: Transport, peer: PeerAddress, node: Address, domain: Domain) -> int:
+    """The largest log of `node` that a peer has an advert of, signed by the node itself; 0 when it knows none.
+
+    Raises like `ask_adverts`, and `InvalidAdvert` for an advert that the node did not sign.
+    """
+    answer = await _question(transport, peer, AskAdverts(node=node))
+    for signed in answer.adverts[:1]:
+        if (found := advert_signer(signed, domain)) != node:
+            raise InvalidAdvert(f"asked for the advert of {prefixed(node)}, got that of {prefixed(found)}")
+        return signed.advert.log_size
+    return 0
 
 
 async def discover(
@@ -64,6 +71,18 @@ async def discover(
         for peer in (await _providers(transport, model))[:MAX_PEERS_ASKED]:
             if peer.peer not in asked:
                 nursery.start_soon(_ask, transport, peer, book, model)
+
+
+async def _question(transport: Transport, peer: PeerAddress, ask: AskAdverts) -> Adverts:
+    async with await transport.open(peer, INFO_PROTOCOL) as stream:
+        await send_frame(stream, ask, seconds=ASK_SECONDS)
+        try:
+            answer = await receive_frame(stream, INFO_ANSWER, seconds=ASK_SECONDS)
+        except EndOfStream as error:
+            raise NodeUnreachable(f"peer {peer.peer} closed without an answer.") from error
+    if not isinstance(answer, Adverts):
+        raise error_of(answer)
+    return answer
 
 
 def _keep(book: AddressBook, signed: SignedAdvert, peer: PeerAddress) -> bool:

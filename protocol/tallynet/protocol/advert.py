@@ -12,6 +12,7 @@ from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidAdvert, InvalidSignature
 from tallynet.protocol.job import Bytes32, Bytes65
 from tallynet.protocol.keys import Key, address_of_peer, check_signed_by
+from tallynet.protocol.receipt import MAX_LOG_SIZE
 from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, PeerId, Signature, Wei
 
 MAX_OFFERS = 64
@@ -24,7 +25,10 @@ OFFER_TYPE = (
     b"Offer(bytes32 model,string name,uint32 contextLength,uint64 promptPrice,uint64 completionPrice,"
     b"uint32 tokensPerSecond,uint32 slots,uint32 freeSlots,uint32 waiting,string evidence)"
 )
-ADVERT_TYPE = b"Advert(string peer,string[] addresses,uint64 incarnation,uint64 issued,uint64 expires,Offer[] offers)"
+ADVERT_TYPE = (
+    b"Advert(string peer,string[] addresses,uint64 incarnation,uint64 issued,uint64 expires,uint64 logSize,"
+    b"Offer[] offers)"
+)
 _OFFER_HASH = eip712.keccak(OFFER_TYPE)
 _ADVERT_HASH = eip712.keccak(ADVERT_TYPE + OFFER_TYPE)
 
@@ -95,6 +99,8 @@ class Advert(Struct, frozen=True, forbid_unknown_fields=True):
     issued: _Time
     """Orders the adverts of one incarnation."""
     expires: _Time
+    log_size: Annotated[int, Meta(ge=0, lt=MAX_LOG_SIZE)]
+    """Entries in the node's log. A node that meets a larger number of its own is an old copy, and stops."""
     offers: Annotated[tuple[Offer, ...], Meta(max_length=MAX_OFFERS)]
 
     def digest(self, domain: Domain) -> Digest:
@@ -106,6 +112,7 @@ class Advert(Struct, frozen=True, forbid_unknown_fields=True):
                 eip712.uint(self.incarnation),
                 eip712.uint(self.issued),
                 eip712.uint(self.expires),
+                eip712.uint(self.log_size),
                 eip712.array(offer.struct_hash for offer in self.offers),
             )
         )
@@ -147,12 +154,17 @@ def verify_advert(signed: SignedAdvert, domain: Domain, now: Milliseconds) -> Ve
         raise InvalidAdvert(
             f"the advert of {advert.issued} is older than its incarnation {advert.incarnation}", check=2
         )
+    return VerifiedAdvert(advert, advert_signer(signed, domain), signed)
+
+
+def advert_signer(signed: SignedAdvert, domain: Domain) -> Address:
+    """Check (3) alone, of an advert that may be over: the node that once said this. Raises `InvalidAdvert`."""
     # (3) the peer that it speaks of signed it
     try:
-        node = address_of_peer(advert.peer)
-        check_signed_by(advert.digest(domain), signed.signature, node)
+        node = address_of_peer(signed.advert.peer)
+        check_signed_by(signed.advert.digest(domain), signed.signature, node)
     except InvalidSignature as error:
         raise InvalidAdvert(
             f"the advert is not signed by its peer: {error.message}", check=3, evidence=error.evidence
         ) from error
-    return VerifiedAdvert(advert, node, signed)
+    return node

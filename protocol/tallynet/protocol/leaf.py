@@ -47,6 +47,10 @@ class Status(IntEnum):
         return self <= Status.STOP
 
 
+_KINDS = {int(kind): kind for kind in Kind}
+_STATUSES = {int(status): status for status in Status}
+
+
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """One entry of the log, in the order of its bytes. All numbers are big-endian and unsigned."""
@@ -110,21 +114,16 @@ class Leaf:
         # (1) it has the one length
         if len(data) != LEAF_BYTES:
             raise InvalidReceipt(f"the leaf has {len(data)} bytes, not {LEAF_BYTES}", check=1)
-        version, kind, *fields = _FORM.unpack(data)
-        status = fields[12]
+        version, kind, *head, price, started, ended, status, trace, signature = _FORM.unpack(data)
+        known_kind, known_status = _KINDS.get(kind), _STATUSES.get(status)
         # (2) its version, kind and status are known, and its times are in bounds
-        try:
-            if version != VERSION:
-                raise ValueError(f"version {version}")
-            if max(fields[10:12]) >= MAX_TIME:
-                raise ValueError(f"time {max(fields[10:12])}")
-            known_kind, known_status = Kind(kind), Status(status)
-        except ValueError as error:
+        timely = started < MAX_TIME and ended < MAX_TIME
+        if version != VERSION or known_kind is None or known_status is None or not timely:
             raise InvalidReceipt(
-                f"the leaf is of version {version}, kind {kind}, status {status}, from {fields[10]} to "
-                f"{fields[11]} ms: not known here",
+                f"the leaf is of version {version}, kind {kind}, status {status}, from {started} to {ended} ms: "
+                "not known here",
                 check=2,
-            ) from error
-        price = Wei(int.from_bytes(fields[9], "big"))
-        known = (*fields[:9], price, *fields[10:12], known_status, *fields[13:], known_kind)
+            )
+        wei = Wei(int.from_bytes(price, "big"))
+        known = (*head, wei, started, ended, known_status, trace, signature, known_kind)
         return cls(*known)

@@ -15,9 +15,9 @@ from tallynet.protocol.checkpoint import SignedCheckpoint
 from tallynet.protocol.chunk import SignedChunk
 from tallynet.protocol.errors import Busy, Deferred, Invalid, InvalidFrame, Pending, Refused, TallyError
 from tallynet.protocol.job import Bytes20, Bytes32, SignedJob
-from tallynet.protocol.leaf import LEAF_BYTES
 from tallynet.protocol.receipt import MAX_LOG_SIZE, SignedReceipt
 from tallynet.protocol.request import MAX_REQUEST_BYTES
+from tallynet.protocol.tiles import MAX_PATH_CHARACTERS
 from tallynet.protocol.units import Address, Digest, JobId, ModelId, printable
 
 JOB_PROTOCOL = "/tallynet/job/1"
@@ -25,14 +25,16 @@ JOB_PROTOCOL = "/tallynet/job/1"
 INFO_PROTOCOL = "/tallynet/info/1"
 """Ask a peer for the adverts it knows."""
 LOG_PROTOCOL = "/tallynet/log/1"
-"""Read a node's log: checkpoint, entries, proofs."""
+"""Read a node's log: checkpoint, tiles, entries, proofs."""
 ADVERT_TOPIC = "tallynet/advert/1"
 """Gossip of signed adverts."""
 
 MAX_FRAME_BYTES = 512 * 1024
 HEADER_BYTES = 4
 MAX_ENTRIES = 1024
-"""Most leaves in one reply."""
+"""Most leaves in one reply over HTTP."""
+MAX_FILE_BYTES = 2**17
+"""Of a file of the tile log; an entry bundle, the largest, has 90624."""
 MAX_PATH = 63
 MAX_ADVERTS = 256
 MAX_PROMPT_TOKENS = 65536
@@ -109,6 +111,8 @@ class AskAdverts(Frame, frozen=True, tag="ask-adverts"):
 
     model: Annotated[ModelId, Bytes32] | None = None
     """Only those that offer this model."""
+    node: Annotated[Address, Bytes20] | None = None
+    """Only the one of this node that tells of its largest log, even when that advert is over."""
 
 
 class Adverts(Frame, frozen=True, tag="adverts"):
@@ -127,19 +131,16 @@ class Head(Frame, frozen=True, tag="checkpoint"):
     signed: SignedCheckpoint
 
 
-class AskEntries(Frame, frozen=True, tag="ask-entries"):
-    start: _Size
-    count: Annotated[int, Meta(ge=1, le=MAX_ENTRIES)]
+class AskFile(Frame, frozen=True, tag="ask-file"):
+    """A file of the tile log: `checkpoint`, `vkey`, `tile/…`."""
+
+    path: Annotated[str, Meta(max_length=MAX_PATH_CHARACTERS, pattern=r"\A[!-~]*\Z")]
 
 
-class Entries(Frame, frozen=True, tag="entries"):
-    """Leaves from `start` on; fewer than asked for at the end of the log."""
+class File(Frame, frozen=True, tag="file"):
+    """Its bytes, as they are served over HTTP."""
 
-    start: _Size
-    leaves: Annotated[
-        tuple[Annotated[bytes, Meta(min_length=LEAF_BYTES, max_length=LEAF_BYTES)], ...],
-        Meta(max_length=MAX_ENTRIES),
-    ]
+    data: Annotated[bytes, Meta(max_length=MAX_FILE_BYTES)]
 
 
 class AskInclusion(Frame, frozen=True, tag="ask-inclusion"):
@@ -167,8 +168,8 @@ FromClient = Submit | Cancel
 FromNode = Accepted | Streamed | Finished | Rejected
 InfoAsk = AskAdverts
 InfoAnswer = Adverts | Rejected
-LogAsk = AskCheckpoint | AskEntries | AskInclusion | AskConsistency | AskReceipt
-LogAnswer = Head | Entries | ProofPath | Finished | Rejected
+LogAsk = AskCheckpoint | AskFile | AskInclusion | AskConsistency | AskReceipt
+LogAnswer = Head | File | ProofPath | Finished | Rejected
 
 T = TypeVar("T")
 
