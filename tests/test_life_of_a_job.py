@@ -22,6 +22,7 @@ from tallynet.network.frames import FROM_NODE, receive_frame, send_frame
 from tallynet.network.log_reader import LogReader
 from tallynet.network.transport import Stream
 from tallynet.protocol.bundle import Bundle, write_bundle
+from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.chunk import Transcript, accept_chunk
 from tallynet.protocol.commitment import commit_prompt, commit_request, prompt_salt, request_salt
 from tallynet.protocol.job import Job, Sampling, sign_job, verify_job
@@ -138,9 +139,12 @@ async def audit_the_bundle(bundle: Bundle, log: LogReader, ledger: Ledger) -> No
     anchored = verification.bundle
     assert verify_offline(write_bundle(anchored).encode(), ledger.domain).verdict is Verdict.OK
 
-    first, *rest = anchored.chunks
+    opening = anchored.opening
+    assert isinstance(opening, Whole)
+    first, *rest = opening.chunks
     altered = replace(first, text=first.text.swapcase())
-    forged = write_bundle(dataclasses.replace(anchored, chunks=(altered, *rest)))
+    lie = dataclasses.replace(opening, chunks=(altered, *rest))
+    forged = write_bundle(dataclasses.replace(anchored, opening=lie))
     failure = verify_offline(forged.encode(), ledger.domain).failure
     assert failure is not None and failure.check == 7
 
@@ -162,10 +166,7 @@ def collect(devnet: Devnet, submit: Submit, accepted: Accepted, transcript: Tran
         node=devnet.nodes[0].address,
         job=submit.signed,
         receipt=finished.receipt,
-        secret=submit.secret,
-        request=submit.request,
-        prompt=accepted.prompt,
-        chunks=tuple(transcript.bodies),
+        opening=Whole(submit.secret, submit.request, accepted.prompt, tuple(transcript.bodies)),
     )
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from tallynet.ledger.ledger import Anchor, Ledger
 from tallynet.ledger.memory import MemoryLedger
-from tallynet.network.frames import LOG_ASK, receive_frame, send_frame
+from tallynet.network.frames import LOG_ASK, EndOfStream, receive_frame, send_frame
 from tallynet.network.transport import Stream
 from tallynet.protocol.bundle import AnchorRef, Bundle, attach_anchor
+from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
 from tallynet.protocol.chunk import ChunkBody, Transcript
 from tallynet.protocol.commitment import commit_prompt, commit_request, prompt_salt, request_salt
@@ -19,15 +20,17 @@ from tallynet.protocol.job import Job, Sampling, sign_job
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
 from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.note import write_checkpoint_note, write_key_note
 from tallynet.protocol.receipt import sign_receipt
 from tallynet.protocol.request import Message, Request, encode_request
+from tallynet.protocol.tiles import Tile, write_bundle, write_tile
 from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, Seconds, Wei
 from tallynet.protocol.wire import (
     AskCheckpoint,
     AskConsistency,
-    AskEntries,
+    AskFile,
     AskInclusion,
-    Entries,
+    File,
     Frame,
     Head,
     LogAsk,
@@ -64,10 +67,14 @@ class ExampleNode:
     tree: Tree = field(default_factory=Tree)
     shown: list[bytes] | None = None
     """The entries it serves, where they are not those of its log."""
+    tree_shown: Tree | None = None
+    """The tree whose tiles it serves, where it is not that of its log."""
     head: SignedCheckpoint | None = None
     """The checkpoint it serves, where it is not that of its log."""
     head_key: Key | None = None
     """Who signs its checkpoint, where it is not itself."""
+    breaks_at: int | None = None
+    """The first entry that it is asked for and hangs up at."""
     refuses: bool = False
     """Whether it refuses to show more than its checkpoint."""
 
@@ -112,7 +119,8 @@ class ExampleNode:
         leaf = replace(leaf, **changes)  # type: ignore[arg-type]
         index = self.append(leaf.pack())
         receipt = sign_receipt(leaf, index, anchor_by, self.domain, self.key)
-        return Bundle(self.domain, self.key.address, signed, receipt, secret, request, prompt, tuple(chunks))
+        opening = Whole(secret, request, prompt, tuple(chunks))
+        return Bundle(self.domain, self.key.address, signed, receipt, opening)
 
     def append(self, leaf: bytes) -> int:
         """Log the bytes of a leaf, whatever they are, and return its index."""
@@ -123,7 +131,12 @@ class ExampleNode:
         """The bundle with an anchor of the log's present size, or of `size`, on no chain at all."""
         size = size or self.tree.size
         anchor = AnchorRef(size, self.tree.root(size), Seconds(1_767_229_200), 12, Digest(b"\x77" * 32), _TRANSACTION)
-        return attach_anchor(bundle, anchor, self.tree.inclusion(bundle.receipt.receipt.index, size))
+        path = self.tree.inclusion(bundle.receipt.receipt.index, size)
+        return attach_anchor(bundle, anchor, path, self.note(size))
+
+    def note(self, size: int) -> str:
+        """Its signed checkpoint of the first `size` entries."""
+        return write_checkpoint_note(Checkpoint(size, self.tree.root(size)), self.domain, self.key)
 
     async def register(self, ledger: Ledger) -> None:
         await ledger.register(OPERATOR, self.key, Wei(10**18), f"/memory/{self.key.peer_id}/p2p/{self.key.peer_id}")
@@ -141,23 +154,51 @@ class ExampleNode:
 
     async def serve(self, stream: Stream) -> None:
         """The handler of `/tallynet/log/1`."""
-        await send_frame(stream, self._answer(await receive_frame(stream, LOG_ASK, seconds=15)))
+        while True:
+            try:
+                ask = await receive_frame(stream, LOG_ASK, seconds=15)
+            except EndOfStream:
+                return
+            if self._hangs_up(ask):
+                return
+            await send_frame(stream, self._answer(ask))
+
+    def _hangs_up(self, ask: LogAsk) -> bool:
+        if self.breaks_at is None or not isinstance(ask, AskFile) or not ask.path.startswith("tile/entries/"):
+            return False
+        return Tile.parse(ask.path).start >= self.breaks_at
 
     def _answer(self, ask: LogAsk) -> Frame:
         match ask:
             case AskCheckpoint():
                 return Head(self.key.address, self.checkpoint)
+            case AskFile(path) if not path.startswith("tile/"):
+                return File(self._statement(path).encode())
             case _ if self.refuses:
                 return Rejected("refused", 0, "not today")
-            case AskEntries(start, count):
-                shown = self.leaves if self.shown is None else self.shown
-                return Entries(start, tuple(shown[start : start + count]))
+            case AskFile(path):
+                return self._file(path)
             case AskInclusion(index, size):
                 return ProofPath(tuple(self.tree.inclusion(index, size)))
             case AskConsistency(old, new):
                 return ProofPath(tuple(self.tree.consistency(old, new)))
             case _:
                 return Rejected("refused", 0, "this example keeps no receipts")
+
+    def _statement(self, path: str) -> str:
+        if path == "checkpoint":
+            return write_checkpoint_note(self.checkpoint.checkpoint, self.domain, self.head_key or self.key)
+        if path.startswith("checkpoint/"):
+            return self.note(int(path.removeprefix("checkpoint/")))
+        return write_key_note(self.domain, self.key)
+
+    def _file(self, path: str) -> Frame:
+        shown = self.leaves if self.shown is None else self.shown
+        tile = Tile.parse(path)
+        leaves = shown[tile.start : tile.end]
+        if len(leaves) < tile.end - tile.start:
+            return Rejected("refused", 0, "there is no such file")
+        return File(write_bundle(leaves) if tile.level is None else write_tile(self.tree_shown or self.tree, tile))
 
 
 class ForgetfulLedger(MemoryLedger):

@@ -7,6 +7,7 @@ import pytest
 
 from tallynet.audit.bundle_file import read_file, replace_file
 from tallynet.protocol.bundle import MAX_BUNDLE_BYTES, read_bundle, write_bundle
+from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.errors import InvalidBundle, Misconfigured
 from tests.audit.examples import bundle
 
@@ -44,8 +45,11 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 def test_the_old_file_stands_when_the_new_one_cannot_be_written(tmp_path: Path) -> None:
     path = saved(tmp_path)
 
+    opening = bundle().opening
+    assert isinstance(opening, Whole)
+
     with pytest.raises(InvalidBundle):
-        replace_file(path, replace(bundle(), request=bytes(MAX_BUNDLE_BYTES)))
+        replace_file(path, replace(bundle(), opening=replace(opening, request=bytes(MAX_BUNDLE_BYTES))))
 
     assert path.read_text() == OLD
     assert list(tmp_path.iterdir()) == [path]

@@ -16,6 +16,7 @@ from tallynet.audit.anchoring import reference
 from tallynet.audit.commands import audit_app
 from tallynet.console.network_file import NetworkFile, write_network
 from tallynet.protocol.bundle import Bundle, attach_anchor, read_bundle, write_bundle
+from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.units import Wei, prefixed
 from tallynet.protocol.wire import LOG_PROTOCOL
@@ -73,7 +74,7 @@ def test_a_bundle_that_holds_exits_0(tmp_path: Path) -> None:
 
     assert found.code == 0
     assert found.stdout.splitlines()[:4] == [
-        "  (1) ✓ the file is a bundle, in its one form  2147 bytes",
+        "  (1) ✓ the file is a bundle, in its one form  2010 bytes",
         "  (2) – chain and contract are the network's   no network file to compare",
         "  (3) ✓ the client signed the job              client 19e7…ff2a, job 32d0…973a",
         "  (4) ✓ the leaf tells of this job             model 5555…5555, 45 wei",
@@ -115,7 +116,10 @@ def test_a_changed_byte_exits_1_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_a_changed_answer_is_named(tmp_path: Path) -> None:
-    wrong = replace(bundle(), chunks=(msgspec.structs.replace(CHUNKS[0], text="The Capital"), CHUNKS[1]))
+    opening = bundle().opening
+    assert isinstance(opening, Whole)
+    chunks = (msgspec.structs.replace(CHUNKS[0], text="The Capital"), CHUNKS[1])
+    wrong = replace(bundle(), opening=replace(opening, chunks=chunks))
 
     found = run("verify", save(tmp_path, wrong), "--offline")
 
@@ -237,7 +241,7 @@ async def living_world() -> AsyncIterator[World]:
             await ledger.register(funded_key(2), node.key, Wei(1), f"{transport.addresses[0]}/p2p/{transport.peer}")
             runs = [node.run() for _ in range(3)]
             anchor = await node.anchor(ledger)
-            anchored = attach_anchor(runs[1], reference(anchor), node.tree.inclusion(1, 3))
+            anchored = attach_anchor(runs[1], reference(anchor), node.tree.inclusion(1, 3), node.note(3))
             network = NetworkFile(url, ledger.domain.chain_id, prefixed(ledger.domain.contract))
             yield World(network, node, anchored, node.run())
         await ledger.aclose()
@@ -286,7 +290,7 @@ async def test_everything_over_a_real_chain_and_a_real_connection(tmp_path: Path
         hidden = await ran("node", prefixed(world.node.key.address), "--network", network)
         assert hidden.code == 1
         assert hidden.stdout.startswith("FAIL node 0x")
-        assert "(4) entry 2 of 4 is not shown" in hidden.stdout
+        assert "(4) entry 0 of 4 is not shown" in hidden.stdout
 
         unknown = await ran("node", prefixed(STRANGER.address), "--network", network, "--json")
         assert unknown.code == 1

@@ -33,7 +33,7 @@ class Guide:
         await receive_frame(stream, INFO_ASK, seconds=5)
         now = Milliseconds(time.time_ns() // 1_000_000)
         offer = Offer(MODEL, "tiny", 512, Wei(1), Wei(1), 10, 1, 1, 0, "replayable")
-        advert = Advert(NODE.peer_id, (self.address,), now, now, Milliseconds(now + 60_000), (offer,))
+        advert = Advert(NODE.peer_id, (self.address,), now, now, Milliseconds(now + 60_000), 0, (offer,))
         await send_frame(stream, Adverts((sign_advert(advert, DOMAIN, NODE),) if self.knows else ()))
 
 

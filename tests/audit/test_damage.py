@@ -1,6 +1,7 @@
 """After any one byte of a bundle is changed, it is refused, and the check that fails is the right one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -53,47 +54,72 @@ def test_any_beginning_of_the_file_is_refused() -> None:
 @pytest.mark.parametrize(
     ("label", "checks"),
     [
-        ("chain", {3}),
-        ("contract", {3}),
-        ("node", {8}),
-        ("secret", {1, 5}),  # 1: the last letter before the padding holds unused bits
+        ("sha256", {1, 10}),  # 1: the last letter before the padding holds unused bits
+        ("chain", {1}),  # the checkpoint's origin names chain, contract and node too
+        ("contract", {1}),
+        ("node", {1}),
+        ("leaf", {1, 3, 4, 6, 7, 8}),
+        ("job", {1, 3}),
+        ("receipt", {1, 8}),
+        ("anchor", {1, 10}),
+        ("secret", {1, 5}),
         ("request", {5}),
         ("prompt", {1, 6}),
-        ("anchor-size", {10}),  # 6 in place of 5: this leaf's path has the same shape under both
-        ("anchor-root", {1, 9}),
-        ("anchor-time", {10}),
-        ("anchor-block", {10}),
-        ("anchor-block-hash", {1, 10}),
-        ("anchor-transaction", {1, 10}),
-        ("path", {1, 9}),
-        ("sha256", {10}),
+        ("chunk", {1, 6, 7}),
+        ("index", {9}),
     ],
 )
 def test_a_changed_value_fails_its_own_check(label: str, checks: set[int]) -> None:
-    assert _checks_failed(label) == checks
+    assert _checks_failed(*_value_of(label)) == checks
 
 
-def test_a_changed_chunk_fails_as_answer_or_as_evidence() -> None:
-    assert _checks_failed("chunk") == {1, 6, 7}
+@pytest.mark.parametrize(("label", "check"), [("chain", 3), ("contract", 3), ("node", 8)])
+def test_without_an_anchor_the_signatures_hold_the_network_and_the_node(label: str, check: int) -> None:
+    pending = write_bundle(replace(bundle(), inclusion=None)).encode()
+
+    assert _checks_failed(*_value_of(label, pending), pending) == {check}
 
 
-def test_a_changed_job_fails_as_not_signed_or_not_readable() -> None:
-    assert _checks_failed("job") == {1, 3}
+def test_a_changed_hash_of_the_path_fails_the_inclusion() -> None:
+    begin = TEXT.index(b"\n", TEXT.index(b"\nindex ") + 1) + 1
+
+    assert _checks_failed(begin, TEXT.index(b"\n\n", begin)) == {1, 9}
 
 
-def test_a_changed_receipt_fails_where_it_contradicts_the_rest() -> None:
-    assert _checks_failed("receipt") == {1, 4, 6, 7, 8}
+def test_a_changed_checkpoint_fails_as_another_log_or_as_not_signed() -> None:
+    begin = TEXT.index(b"\ntallynet/") + 1
+    origin, size, root, _ = TEXT[begin:].split(b"\n", 3)
+    after_origin = begin + len(origin) + 1
+    after_size = after_origin + len(size) + 1
+
+    assert _checks_failed(begin, after_origin) == {1}
+    assert _checks_failed(after_origin, after_size) == {9}
+    assert _checks_failed(after_size, after_size + len(root)) == {1, 9}
 
 
-def _checks_failed(label: str) -> set[int | None]:
-    """Which checks fail when one byte of a value changes and the line keeps its form."""
-    neighbours = HEX_NEIGHBOURS if label in ("contract", "node", "sha256") else NEIGHBOURS
-    begin = TEXT.index(b"\n" + label.encode() + b" ") + len(label) + 2
-    end = TEXT.index(b"\n", begin)
+def test_a_changed_signature_of_the_checkpoint_is_found() -> None:
+    """The node's own by its key; that of the note key, which no reader of a bundle knows, by the second line."""
+    note_key, node_key, _ = TEXT[TEXT.index("— ".encode()) :].split(b"\n")
+    at = TEXT.index(note_key)
+
+    assert _checks_failed(at + note_key.rindex(b" ") + 1, at + len(note_key)) == {1, 10}
+    at = TEXT.index(node_key)
+    assert _checks_failed(at + node_key.rindex(b" ") + 1, at + len(node_key)) == {9}
+
+
+def _value_of(label: str, text: bytes = TEXT) -> tuple[int, int]:
+    """Where the value of the first line with that label begins and ends."""
+    begin = text.index(b"\n" + label.encode() + b" ") + len(label) + 2
+    return begin, text.index(b"\n", begin)
+
+
+def _checks_failed(begin: int, end: int, text: bytes = TEXT) -> set[int | None]:
+    """Which checks fail when one byte of these changes and the line keeps its form."""
+    neighbours = HEX_NEIGHBOURS if text[begin : begin + 2] == b"0x" else NEIGHBOURS
     failed = set()
     for at in range(begin, end):
-        if TEXT[at] in neighbours and TEXT[at - 1 : at + 1] != b" 0":
-            failure = verify_offline(TEXT[:at] + bytes([neighbours[TEXT[at]]]) + TEXT[at + 1 :]).failure
+        if text[at] in neighbours and text[at - 1 : at + 1] != b" 0":
+            failure = verify_offline(text[:at] + bytes([neighbours[text[at]]]) + text[at + 1 :]).failure
             assert failure is not None
             failed.add(failure.check)
     return failed

@@ -13,7 +13,7 @@ from tallynet.ledger.memory import MemoryLedger
 from tallynet.network.log_reader import LogReader
 from tallynet.network.memory import MemoryNetwork, MemoryTransport
 from tallynet.network.transport import PeerAddress
-from tallynet.protocol.bundle import Bundle, Inclusion, attach_anchor, write_bundle
+from tallynet.protocol.bundle import Bundle, attach_anchor, write_bundle
 from tallynet.protocol.bundle_checks import CheckResult, State
 from tallynet.protocol.errors import ChainUnreachable, NodeUnreachable, Refused
 from tallynet.protocol.merkle import Tree, leaf_hash
@@ -61,7 +61,7 @@ async def _anchored(ledger: MemoryLedger) -> tuple[ExampleNode, Bundle]:
     runs = [node.run() for _ in range(5)]
     await node.register(ledger)
     anchor = await node.anchor(ledger)
-    return node, attach_anchor(runs[2], reference(anchor), node.tree.inclusion(2, 5))
+    return node, attach_anchor(runs[2], reference(anchor), node.tree.inclusion(2, 5), node.note(5))
 
 
 async def test_an_anchored_bundle_holds_to_the_chain() -> None:
@@ -104,7 +104,6 @@ OTHER = Digest(b"\x99" * 32)
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"size": 6}, "no anchor of size 6 by this node; the newest it knows: 5"),
         ({"time": Seconds(7)}, "anchor's time is 7 in the file"),
         ({"block": 99}, "anchor's block is 99 in the file, 2 on the chain"),
         ({"block_hash": OTHER}, "anchor's block hash is 0x9999"),
@@ -116,7 +115,7 @@ async def test_what_only_the_file_says_of_its_anchor_fails_on_the_chain(changes:
     _, bundle = await _anchored(ledger)
     assert bundle.inclusion is not None
     forged = replace(bundle.inclusion.anchor, **changes)  # type: ignore[arg-type]
-    data = _data(replace(bundle, inclusion=Inclusion(forged, bundle.inclusion.path)))
+    data = _data(replace(bundle, inclusion=replace(bundle.inclusion, anchor=forged)))
 
     found = await verify_online(data, Chain(ledger, nowhere))
 
@@ -124,6 +123,21 @@ async def test_what_only_the_file_says_of_its_anchor_fails_on_the_chain(changes:
     assert found.failure is not None
     assert found.failure.check == 11
     assert words in found.failure.message
+
+
+async def test_a_signed_head_that_was_never_anchored_fails_on_the_chain() -> None:
+    """The node's own signature does not make it an anchor."""
+    ledger = MemoryLedger()
+    node, bundle = await _anchored(ledger)
+    node.run()
+    data = _data(node.anchored(bundle, 6))
+
+    found = await verify_online(data, Chain(ledger, nowhere))
+
+    assert verify_offline(data).verdict is Verdict.OK
+    assert found.failure is not None
+    assert found.failure.check == 11
+    assert "no anchor of size 6 by this node; the newest it knows: 5" in found.failure.message
 
 
 async def test_a_log_that_was_never_anchored_fails_on_the_chain() -> None:
@@ -192,7 +206,7 @@ async def test_a_late_anchor_breaks_the_promise() -> None:
     run = node.run(anchor_by=Seconds(1_767_229_999))
     await node.register(ledger)
     anchor = await node.anchor(ledger)
-    bundle = attach_anchor(run, reference(anchor), [])
+    bundle = attach_anchor(run, reference(anchor), [], node.note(1))
 
     found = await verify_online(_data(bundle), Chain(ledger, nowhere))
 
@@ -211,7 +225,7 @@ async def test_a_later_anchor_in_the_file_does_not_make_the_first_one_late() -> 
     clock.now += 500
     node.run()
     second = await node.anchor(ledger)
-    bundle = attach_anchor(run, reference(second), node.tree.inclusion(0, 2))
+    bundle = attach_anchor(run, reference(second), node.tree.inclusion(0, 2), node.note(2))
 
     assert (await verify_online(_data(bundle), Chain(ledger, nowhere))).verdict is Verdict.OK
 
@@ -342,7 +356,8 @@ async def test_a_damaged_file_is_never_completed() -> None:
     ledger = MemoryLedger()
     node, anchored = await _anchored(ledger)
     data = _data(replace(anchored, inclusion=None))
-    damaged = data[:-2] + (b"0" if data[-2:-1] != b"0" else b"1") + b"\n"
+    at = data.index(b"sha256 ") + 7
+    damaged = data[:at] + (b"A" if data[at : at + 1] != b"A" else b"B") + data[at + 1 :]
 
     async with served(node, ledger) as chain:
         found = await verify_online(damaged, chain)

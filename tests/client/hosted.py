@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -42,8 +43,8 @@ class HostedTransport(MemoryTransport):
     def network(self) -> NetworkFile:
         return network_file(self.ledger, self.nodes)
 
-    def client(self) -> Client:
-        return Client(self.network, key=CLIENT, transport=self, ledger=self.ledger, clock=standing_clock)
+    def client(self, keep: Path | bool = False) -> Client:
+        return Client(self.network, key=CLIENT, transport=self, ledger=self.ledger, clock=standing_clock, keep=keep)
 
 
 async def _run(node: ScriptedNode, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

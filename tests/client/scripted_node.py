@@ -10,6 +10,7 @@ from tallynet.ledger.memory import MemoryLedger
 from tallynet.network.frames import FROM_CLIENT, INFO_ASK, LOG_ASK, EndOfStream, receive_frame, send_frame
 from tallynet.network.transport import Stream, Transport
 from tallynet.protocol.advert import Advert, Offer, SignedAdvert, sign_advert
+from tallynet.protocol.checkpoint import Checkpoint
 from tallynet.protocol.chunk import ChunkBody, Transcript, sign_chunk
 from tallynet.protocol.commitment import commit_prompt, prompt_salt
 from tallynet.protocol.eip712 import Domain
@@ -18,6 +19,7 @@ from tallynet.protocol.job import verify_job
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
 from tallynet.protocol.merkle import Tree
+from tallynet.protocol.note import write_checkpoint_note, write_key_note
 from tallynet.protocol.receipt import sign_receipt
 from tallynet.protocol.units import Digest, JobId, Milliseconds, ModelId, Seconds, TokenIds, Wei
 from tallynet.protocol.wire import (
@@ -26,10 +28,13 @@ from tallynet.protocol.wire import (
     LOG_PROTOCOL,
     Accepted,
     Adverts,
+    AskFile,
     AskInclusion,
     Cancel,
+    File,
     Finished,
     Frame,
+    LogAsk,
     ProofPath,
     Streamed,
     Submit,
@@ -118,7 +123,7 @@ class ScriptedNode:
         )  # fmt: skip
         advert = Advert(
             peer=self.key.peer_id, addresses=self.transport.addresses, incarnation=Milliseconds(1), issued=now,
-            expires=Milliseconds(now + 600_000), offers=(offer,),
+            expires=Milliseconds(now + 600_000), log_size=0, offers=(offer,),
         )  # fmt: skip
         fields = {name: getattr(advert, name) for name in advert.__struct_fields__}
         return sign_advert(Advert(**{**fields, **changes}), self.domain, self.key)
@@ -129,8 +134,19 @@ class ScriptedNode:
 
     async def serve_log(self, stream: Stream) -> None:
         ask = await receive_frame(stream, LOG_ASK, seconds=5)
-        assert isinstance(ask, AskInclusion)
-        await send_frame(stream, ProofPath(tuple(self.log.inclusion(ask.index, ask.size))))
+        await send_frame(stream, self.log_answer(ask))
+
+    def log_answer(self, ask: LogAsk) -> Frame:
+        if isinstance(ask, AskInclusion):
+            return ProofPath(tuple(self.log.inclusion(ask.index, ask.size)))
+        assert isinstance(ask, AskFile)
+        return File(self._log_file(ask.path).encode())
+
+    def _log_file(self, path: str) -> str:
+        if path == "vkey":
+            return write_key_note(self.domain, self.key)
+        size = int(path.removeprefix("checkpoint/"))
+        return write_checkpoint_note(Checkpoint(size, self.log.root(size)), self.domain, self.key)
 
     async def serve_job(self, stream: Stream) -> None:
         submit = await receive_frame(stream, FROM_CLIENT, seconds=5)

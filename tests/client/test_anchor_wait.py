@@ -8,9 +8,11 @@ from tallynet.client import Answer, AsyncClient
 from tallynet.network.frames import LOG_ASK, receive_frame, send_frame
 from tallynet.network.transport import Stream
 from tallynet.protocol.bundle_checks import State, verify_bundle
-from tallynet.protocol.errors import InvalidBundle, InvalidProof, NodeUnreachable, Pending
+from tallynet.protocol.checkpoint import Checkpoint
+from tallynet.protocol.errors import InvalidBundle, InvalidFrame, InvalidProof, NodeUnreachable, Pending
+from tallynet.protocol.note import write_checkpoint_note
 from tallynet.protocol.units import Digest
-from tallynet.protocol.wire import LOG_PROTOCOL, ProofPath
+from tallynet.protocol.wire import LOG_PROTOCOL, AskFile, AskInclusion, File, ProofPath
 from tests.client.scripted_node import ScriptedNode
 from tests.client.world import World
 
@@ -100,16 +102,53 @@ async def test_broken_promise_is_named(world: World, autojump_clock: MockClock) 
 
 
 async def test_invalid_path_is_named(world: World, autojump_clock: MockClock) -> None:
-    async def lie(stream: Stream) -> None:
-        await receive_frame(stream, LOG_ASK, seconds=5)
-        await send_frame(stream, ProofPath((Digest(bytes(32)), Digest(bytes(32)))))
-
     node = await world.node()
+
+    async def lie(stream: Stream) -> None:
+        ask = await receive_frame(stream, LOG_ASK, seconds=5)
+        false = ProofPath((Digest(bytes(32)), Digest(bytes(32))))
+        await send_frame(stream, false if isinstance(ask, AskInclusion) else node.log_answer(ask))
+
     node.transport.serve(LOG_PROTOCOL, lie)
     async with world.client() as client:
         answer = (await answered(client))[1]
         await node.anchor(world.ledger)
         with pytest.raises(InvalidProof):
+            await client.wait_for_anchor(answer.bundle(), 5)
+
+
+async def test_checkpoint_of_another_root_is_named(world: World, autojump_clock: MockClock) -> None:
+    node = await world.node()
+
+    async def fork(stream: Stream) -> None:
+        ask = await receive_frame(stream, LOG_ASK, seconds=5)
+        answer = node.log_answer(ask)
+        if ask == AskFile("checkpoint/3"):
+            answer = File(write_checkpoint_note(Checkpoint(3, Digest(bytes(32))), node.domain, node.key).encode())
+        await send_frame(stream, answer)
+
+    node.transport.serve(LOG_PROTOCOL, fork)
+    async with world.client() as client:
+        answer = (await answered(client))[1]
+        await node.anchor(world.ledger)
+        with pytest.raises(InvalidProof, match="signed a log of size 3, root 0000…0000; anchored is size 3") as caught:
+            await client.wait_for_anchor(answer.bundle(), 5)
+
+    assert caught.value.check == 3
+
+
+async def test_checkpoint_of_another_size_is_refused(world: World, autojump_clock: MockClock) -> None:
+    node = await world.node()
+
+    async def newest(stream: Stream) -> None:
+        ask = await receive_frame(stream, LOG_ASK, seconds=5)
+        await send_frame(stream, node.log_answer(AskFile("checkpoint/2") if ask == AskFile("checkpoint/3") else ask))
+
+    node.transport.serve(LOG_PROTOCOL, newest)
+    async with world.client() as client:
+        answer = (await answered(client))[1]
+        await node.anchor(world.ledger)
+        with pytest.raises(InvalidFrame, match="asked for the checkpoint of size 3, got that of 2"):
             await client.wait_for_anchor(answer.bundle(), 5)
 
 

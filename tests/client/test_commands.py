@@ -42,8 +42,9 @@ def transport() -> HostedTransport:
 @pytest.fixture
 def run(transport: HostedTransport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs one command in the hosted network, in an empty folder."""
-    monkeypatch.setattr(commands, "open_client", lambda _: transport.client())
+    monkeypatch.setattr(commands, "open_client", lambda _, keep=True: transport.client(keep and tmp_path / "kept"))
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "kept").mkdir()
 
     def invoke(*arguments: str, stdin: str | bytes | None = None) -> Result:
         return CliRunner().invoke(app, list(arguments), input=stdin, env={"COLUMNS": "80", "TERM": "dumb"})
@@ -235,6 +236,18 @@ def test_answer_that_was_cut_short_exits_1(run: Run, transport: HostedTransport)
     assert result.exit_code == 1
     assert last_object(result)["finish"] == "shutdown"
     assert "cut short: shutdown" in " ".join(result.stderr.split())
+
+
+def test_the_receipt_of_every_run_is_kept(run: Run, tmp_path: Path) -> None:
+    job = last_object(run(*QUESTION, "--json"))["job"]
+
+    (kept,) = (tmp_path / "kept").iterdir()
+    assert prefixed(read_bundle(kept.read_bytes()).receipt.receipt.job) == job
+
+
+def test_no_receipt_is_kept_when_told_so(run: Run, tmp_path: Path) -> None:
+    assert run(*QUESTION, "--no-keep").exit_code == 0
+    assert not list((tmp_path / "kept").iterdir())
 
 
 def test_pending_bundle_is_saved_at_once(run: Run, transport: HostedTransport, tmp_path: Path) -> None:

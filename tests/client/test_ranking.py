@@ -18,7 +18,7 @@ def candidate(name: int, standing: Standing | None = None, **changes: Any) -> Ca
         "evidence": "replayable",
     }  # fmt: skip
     offer = Offer(**{**fields, **changes})
-    advert = Advert(PeerId(f"peer {name}"), (), Milliseconds(0), Milliseconds(0), Milliseconds(1), (offer,))
+    advert = Advert(PeerId(f"peer {name}"), (), Milliseconds(0), Milliseconds(0), Milliseconds(1), 0, (offer,))
     verified = VerifiedAdvert(advert, Address(bytes([name]) * 20), SignedAdvert(advert, Signature(bytes(65))))
     return Candidate(verified, offer, standing or Standing(latency_seconds=0.05))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -47,10 +48,15 @@ class World:
         return network_file(self.ledger, self.nodes if bootstrap is None else bootstrap)
 
     @asynccontextmanager
-    async def client(self, network: NetworkFile | None = None) -> AsyncIterator[AsyncClient]:
+    async def client(self, network: NetworkFile | None = None, keep: Path | bool = False) -> AsyncIterator[AsyncClient]:
         transport: Transport = MemoryTransport(self.net, Key.generate(), listen=False)
         client = AsyncClient(
-            network or self.network(), key=CLIENT, transport=transport, ledger=self.ledger, clock=clock
+            network or self.network(),
+            key=CLIENT,
+            transport=transport,
+            ledger=self.ledger,
+            clock=clock,
+            keep=keep,
         )
         async with client:
             yield client

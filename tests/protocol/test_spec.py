@@ -3,15 +3,34 @@
 import ast
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from tallynet.protocol import advert, checkpoint, chunk, eip712, job, leaf, manifest, receipt, request, wire
+from tallynet.ledger import rules
+from tallynet.protocol import (
+    advert,
+    checkpoint,
+    chunk,
+    eip712,
+    fault,
+    job,
+    leaf,
+    manifest,
+    note_key,
+    receipt,
+    request,
+    wire,
+)
+from tallynet.protocol.bundle import write_bundle
+from tallynet.protocol.bundle_forms import pack_job, pack_receipt
+from tallynet.protocol.bundle_openings import LABELS, open_part
 from tallynet.protocol.leaf import LEAF_BYTES, Leaf, Status
-from tests.protocol.examples import valid_leaf
+from tests.audit.examples import bundle
+from tests.protocol.examples import valid_leaf, valid_receipt, valid_signed_job
 from tests.protocol.generate_vectors import FILES
 from tests.protocol.spec_words import fields, lists, tables
 
@@ -62,10 +81,10 @@ def test_every_table_and_list_is_read() -> None:
 def structs() -> set[str]:
     """Every struct of the protocol that travels and has fields."""
     found = set()
-    for module in (job, request, manifest, advert, chunk, receipt, checkpoint, wire):
+    for module in (job, request, manifest, advert, chunk, receipt, checkpoint, fault, wire):
         for name, kind in vars(module).items():
             ours = isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
-            if ours and kind.__struct_fields__ and not name.startswith("Verified"):
+            if ours and kind.__struct_fields__ and not name.startswith(("Verified", "_")):
                 found.add(f"{kind.__module__}.{kind.__name__}")
     return found
 
@@ -93,17 +112,29 @@ def test_the_tag_of_every_message_stands_by_its_table() -> None:
 
 def test_the_type_strings_are_those_of_the_code() -> None:
     written = set(re.findall(r"^[A-Z]\w+\([a-z][^)]*\)$", TEXT, re.MULTILINE))
-    modules = (job, advert, chunk, receipt, checkpoint)
+    modules = (job, advert, chunk, receipt, checkpoint, note_key)
     known = {kind.decode() for module in modules for name, kind in vars(module).items() if name.endswith("_TYPE")}
     domain = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 
-    assert written == known | {domain, "Registration(address operator,address node)"}
+    assert written == known | {
+        domain,
+        "Registration(address operator,address node)",
+        "Anchor(uint64 size,bytes32 root)",
+    }
     assert "`name` = `Tallynet`, `version` = `1`" in TEXT
     assert (eip712.NAME, eip712.VERSION) == ("Tallynet", "1")
 
 
-def test_the_contract_hashes_the_same_registration() -> None:
-    assert '"Registration(address operator,address node)"' in (ROOT / "contracts" / "ledger.vy").read_text()
+def test_the_contract_and_the_package_hash_the_same_types() -> None:
+    contract = (ROOT / "contracts" / "signing.vy").read_text()
+    for kind, hashed in (
+        (b"Registration(address operator,address node)", rules.REGISTRATION_TYPE),
+        (b"Anchor(uint64 size,bytes32 root)", rules.RELAY_TYPE),
+        (receipt.RECEIPT_TYPE, None),
+        (checkpoint.CHECKPOINT_TYPE, None),
+    ):
+        assert f'keccak256("{kind.decode()}")' in contract
+        assert hashed in (None, eip712.keccak(kind))
 
 
 # Checks
@@ -131,6 +162,34 @@ def test_every_code_of_an_error_is_known(code: str) -> None:
     assert code in {getattr(kind, "code", None) for kind in vars(errors).values()}
 
 
+# Faults
+
+
+def test_the_kinds_of_faults_are_those_of_the_code() -> None:
+    ((_, rows),) = tables(TEXT, "Numbers of")
+    shown = {kind: struct.__name__ for struct, kind in fault.KINDS.items()}
+
+    assert {int(number): name for number, name, *_ in rows} == {int(kind): kind.name for kind in fault.FaultKind}
+    assert {int(row[0]): row[3].strip("`") for row in rows[:5]} == shown
+
+
+def test_every_reason_of_a_refusal_stands_by_its_check() -> None:
+    written = dict(re.findall(r"^\| `([a-z0-9' ]+)` \| ((?:\(\d\)(?:, )?)+) \|$", TEXT, re.MULTILINE))
+    code = source("protocol/tallynet/protocol/fault.py")
+    refused = {(words, check) for check, words in re.findall(r'(?:_refuse|_proving)\(\s*(\d), "([^"]+)"', code)}
+    signatures = {(words, check) for words in fault.SIGNATURE_REASONS.values() for check in ("1", "5")}
+
+    assert {(words, check) for words, checks in written.items() for check in re.findall(r"\d", checks)} == (
+        refused | signatures
+    )
+
+
+def test_the_contract_refuses_in_the_same_words() -> None:
+    contract = "\n".join(path.read_text() for path in (ROOT / "contracts").glob("*.vy"))
+    for words in re.findall(r"^\| `([a-z0-9' ]+)` \| \(", TEXT, re.MULTILINE):
+        assert f'"ledger: {words}"' in contract
+
+
 # The leaf
 
 
@@ -152,6 +211,62 @@ def test_the_statuses_are_those_of_the_code() -> None:
     ((_, rows),) = tables(TEXT, "Statuses of")
 
     assert {int(number): name for number, name, _ in rows} == {int(status): status.name for status in Status}
+
+
+# The bundle
+
+
+def test_the_lines_of_a_bundle_are_those_that_are_written() -> None:
+    listed, openings = ([re.findall("`([^`]+)`", row[0])[0] for row in rows if "`" in row[0]]
+                        for _, rows in tables(TEXT, "Lines of"))  # fmt: skip
+    whole, part = write_bundle(bundle()), write_bundle(replace(bundle(), opening=open_part(bundle().opening, [1])))
+
+    assert tuple(openings) == LABELS
+    assert [label for label in labels(whole) if label not in LABELS] == listed
+    assert [label for label in labels(part) if label not in LABELS] == listed
+
+
+def labels(text: str) -> list[str]:
+    """What each line of a bundle begins with, up to the first line of its proof."""
+    header, _, proof = text.partition("\n\n")
+    return [line.split(" ")[0] for line in [*header.split("\n"), proof.split("\n")[0]]]
+
+
+def test_the_packed_lines_of_a_bundle_have_the_layout_of_the_chapter() -> None:
+    ((_, rows),) = tables(TEXT, "Packed lines of")
+    layouts, signed, receipt = dict(rows), valid_signed_job(), valid_receipt()
+    stop, parents = signed.job.sampling.stop, signed.job.parents
+    values = {
+        "task": signed.job.task,
+        "consent": signed.job.audit_consent,
+        "max tokens": signed.job.sampling.max_tokens,
+        "temperature": signed.job.sampling.temperature_millionths,
+        "top k": signed.job.sampling.top_k,
+        "top p": signed.job.sampling.top_p_millionths,
+        "deadline": signed.job.deadline,
+        "max price": signed.job.max_price,
+        "nonce": signed.job.nonce,
+        "index": receipt.receipt.index,
+        "anchor by": receipt.receipt.anchor_by,
+        "signature": receipt.signature,
+    }
+    fixed, _, rest = layouts["`job`"].strip("`").partition(" ‖ u8 count")
+    lists = bytes([len(stop)]) + b"".join(len(text.encode()).to_bytes(2) + text.encode() for text in stop)
+
+    assert rest == ", each u16 length ‖ stop string ‖ u8 count, each 32 parent"
+    assert packed(fixed, values) + lists + bytes([len(parents)]) + b"".join(parents) == pack_job(signed)
+    assert packed(layouts["`receipt`"].strip("`"), values) == pack_receipt(receipt)
+
+
+def packed(layout: str, values: dict[str, Any]) -> bytes:
+    """Values as a chapter lays them out: `u8 task ‖ 32 nonce`."""
+    parts = b""
+    for part in layout.split(" ‖ "):
+        kind, _, name = part.partition(" ")
+        value = values[name]
+        parts += int(value).to_bytes(int(kind[1:]) // 8) if kind.startswith("u") else value
+        assert kind.startswith("u") or len(value) == int(kind)
+    return parts
 
 
 # Constants

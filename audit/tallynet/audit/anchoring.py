@@ -35,9 +35,10 @@ async def complete(bundle: Bundle, chain: Chain) -> Bundle:
         return bundle
     reader = await chain.find_log(bundle.node)
     path = await reader.inclusion(receipt.index, anchor.size)
-    # (9) the leaf is in the anchored log, by the node's own path
+    # (9) the leaf is in the anchored log, by the node's own path and signature
     with failing(9):
-        return attach_anchor(bundle, reference(anchor), path)
+        checkpoint = await reader.checkpoint_note(anchor.size)
+        return attach_anchor(bundle, reference(anchor), path, checkpoint)
 
 
 async def read_anchors(ledger: Ledger, node: Address) -> Sequence[Anchor]:

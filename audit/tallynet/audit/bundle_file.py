@@ -24,7 +24,7 @@ def replace_file(path: Path, bundle: Bundle) -> None:
     part = path.with_name(f".{path.name}.part")
     mode = path.stat().st_mode & 0o777
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="ascii") as file:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
             file.write(write_bundle(bundle))
             file.flush()
             os.fsync(file.fileno())

@@ -14,7 +14,7 @@ class Level(StrEnum):
     SIGNED = "signed"
     """Client and node signed, and the texts are the ones that they committed to."""
     LOGGED = "logged"
-    """The run is in a log whose root the file names."""
+    """The run is in a log whose root the node signed."""
     ANCHORED = "anchored"
     """The contract holds that root, in time, and the log has not shrunk since."""
 
@@ -39,4 +39,4 @@ def not_proven(verification: Verification) -> Iterator[str]:
     if verification.state(9) is not State.OK:
         yield "that the run stays in the node's log: it is not anchored in this file"
     elif verification.state(11) is not State.OK:
-        yield "that the anchor is on the chain: root, size, time and block are the file's word"
+        yield "that the log the node signed is on the chain: time and block are the file's word"

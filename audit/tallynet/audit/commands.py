@@ -1,27 +1,23 @@
 """`tallynet audit`: check a bundle, or a node's whole log, without anybody's goodwill."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import trio
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tallynet.audit.bundle_file import read_file, replace_file
-from tallynet.audit.connection import find_peer, open_chain, open_transport
-from tallynet.audit.node_audit import NodeAudit, NodeVerdict, audit_node
-from tallynet.audit.node_audit import Progress as Heard
+from tallynet.audit.connection import open_chain
+from tallynet.audit.fault_commands import add_fault_commands
+from tallynet.audit.mine_commands import add_mine_commands
+from tallynet.audit.node_commands import add_node_commands
 from tallynet.audit.report import (
-    describe_audit,
     describe_verification,
-    print_audit,
     print_check,
     print_verification,
 )
 from tallynet.audit.verify import Say, Verdict, Verification, verify_offline, verify_online
+from tallynet.audit.watch_commands import add_watch_commands
 from tallynet.console.network_file import NetworkFile, default_path, read_network
 from tallynet.console.terminal import (
     DONE,
@@ -33,11 +29,7 @@ from tallynet.console.terminal import (
     Terminal,
     command,
 )
-from tallynet.ledger.opening import open_ledger
-from tallynet.network.transport import PeerAddress
 from tallynet.protocol.bundle_checks import CheckResult
-from tallynet.protocol.errors import Misconfigured
-from tallynet.protocol.units import Address, prefixed
 
 audit_app = typer.Typer(name="audit", help="Check answers and nodes, trusting only the chain.", no_args_is_help=True)
 
@@ -45,7 +37,6 @@ EXIT_CODES = {Verdict.OK: DONE, Verdict.FAILED: FAILED, Verdict.PENDING: PENDING
 
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Use nothing but the file.")]
 KeepOption = Annotated[bool, typer.Option("--no-upgrade", help="Leave the file as it is.")]
-PeerOption = Annotated[str, typer.Option("--peer", help="Where to dial it: /ip4/HOST/tcp/PORT/p2p/PEER_ID.")]
 
 
 @audit_app.command("verify")
@@ -76,30 +67,6 @@ def verify_command(
         print_verification(terminal.out, verification, trust, remark)
         terminal.result(describe_verification(verification, trust, saved))
         raise typer.Exit(EXIT_CODES[verification.verdict])
-
-
-@audit_app.command("node")
-def node_command(
-    address: Annotated[str, typer.Argument(help="The node's address, 0x….", show_default=False)],
-    peer: PeerOption = "",
-    network: NetworkOption = None,
-    as_json: JsonOption = False,
-    debug: DebugOption = False,
-) -> None:
-    """Re-read a node's whole log from entry 0 and compare it with the chain.
-
-    Exits 0 when everything holds, 1 when something does not or the node
-    cannot be reached, 2 on wrong usage.
-
-    Example: tallynet audit node 0x1563915e194d8cfba1943570603f7606a3115508
-    """
-    with command(as_json=as_json, debug=debug) as terminal:
-        node = _address(address)
-        given = PeerAddress.parse(peer) if peer else None
-        audit = trio.run(_audit_node, read_network(network), node, given, terminal)
-        print_audit(terminal.out, audit)
-        terminal.result(describe_audit(audit))
-        raise typer.Exit(DONE if audit.verdict is NodeVerdict.PASS else FAILED)
 
 
 def _network(path: Path | None, offline: bool) -> NetworkFile | None:
@@ -143,30 +110,7 @@ def _trust(network: NetworkFile | None, path: Path | None, offline: bool) -> str
     return f"{named}; the anchor is the file's word" if offline else f"{named}, asked through {network.rpc_url}"
 
 
-def _address(text: str) -> Address:
-    try:
-        raw = bytes.fromhex(text.removeprefix("0x"))
-    except ValueError:
-        raw = b""
-    if len(raw) != 20 or not text.startswith("0x"):
-        raise Misconfigured(
-            f"{text!r} is not an address.", remedy="Write it as 0x and 40 hex digits; `tallynet nodes` lists them."
-        )
-    return Address(raw)
-
-
-async def _audit_node(network: NetworkFile, node: Address, given: PeerAddress | None, terminal: Terminal) -> NodeAudit:
-    opening = open_ledger(network.rpc_url, network.domain, network.confirmations)
-    async with opening as ledger, open_transport(network) as transport:
-        peer = given or await find_peer(transport, ledger, network, node)
-        with _progress(terminal.notes, node) as heard:
-            return await audit_node(transport, ledger, node, peer, progress=heard)
-
-
-@contextmanager
-def _progress(console: Console, node: Address) -> Iterator[Heard]:
-    """A bar with the time that is left; on stderr, and gone when it is over."""
-    columns = (TextColumn("entries of {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(f"{prefixed(node)[:10]}…", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+add_node_commands(audit_app)
+add_fault_commands(audit_app)
+add_mine_commands(audit_app)
+add_watch_commands(audit_app)

@@ -21,19 +21,38 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def open_chain(network: NetworkFile) -> AsyncIterator[Chain]:
-    """Chain and, only once a node's log is asked for, the peer-to-peer network."""
+async def open_chain(network: NetworkFile, *, dialling: bool = False) -> AsyncIterator[Chain]:
+    """Chain and peer-to-peer network; the second only once a node's log is asked for, or at once for `dialling`.
+
+    Logs may be asked for from several tasks only if it is `dialling`.
+    """
     async with (
         open_ledger(network.rpc_url, network.domain, network.confirmations) as ledger,
         AsyncExitStack() as opened,
     ):
+        transports: list[Transport] = []
+
+        async def dial() -> Transport:
+            if not transports:
+                transports.append(await opened.enter_async_context(open_transport(network)))
+            return transports[0]
 
         async def find(node: Address) -> LogReader:
-            transport = await opened.enter_async_context(open_transport(network))
+            transport = await dial()
             peer = await find_peer(transport, ledger, network, node)
             return LogReader(transport, peer, ledger.domain)
 
+        if dialling:
+            await dial()
         yield Chain(ledger, find)
+
+
+@asynccontextmanager
+async def open_world(network: NetworkFile) -> AsyncIterator[tuple[Ledger, Transport]]:
+    """Chain and peer-to-peer network, both at once."""
+    opening = open_ledger(network.rpc_url, network.domain, network.confirmations)
+    async with opening as ledger, open_transport(network) as transport:
+        yield ledger, transport
 
 
 @asynccontextmanager

@@ -1,11 +1,12 @@
-"""(6) A node's whole log, re-read from entry 0: each entry by itself, and all of them against the chain.
+"""(6) A node's whole log, re-read: each entry by itself, and all of them against the chain.
 
-Checks (4) to (9) of spec chapter 6, "A whole log". Since the roots at all anchored sizes are computed from one
+Checks (5) to (9) of spec chapter 6, "A whole log". Since the roots at all anchored sizes are computed from one
 sequence of entries, each anchored log is the beginning of the next: no consistency proof is needed besides.
 Remembers the id and the index of every job: about 150 MB for a million entries.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from tallynet.ledger.ledger import Anchor
 from tallynet.protocol import merkle
@@ -22,29 +23,41 @@ CONVICTED = "Use another node; what it signed and what it shows are together the
 class History:
     """Grows page by page; every method raises at the first thing that is wrong."""
 
-    def __init__(self, anchors: Sequence[Anchor]) -> None:
-        """`anchors` are all those of the node, each larger than the one before."""
-        self.entries_checked = 0
-        self.anchors_checked = 0
+    def __init__(self, anchors: Sequence[Anchor], begun: Frontier | None = None, jobs: Sequence[JobId] = ()) -> None:
+        """`anchors` are all those of the node, each larger than the one before. An audit that goes on from an earlier
+        one gives the frontier that it reached and the jobs of all entries before that, in their order."""
         self._anchors = anchors
-        self._frontier = Frontier.empty()
-        self._places: dict[JobId, int] = {}
+        self._frontier = begun or Frontier.empty()
+        self._places = {job: index for index, job in enumerate(jobs)}
+        self.entries_checked = self._frontier.size
+        self.anchors_checked = sum(anchor.size <= self._frontier.size for anchor in anchors)
 
     @property
     def root(self) -> Digest:
         """Root of the entries checked."""
         return self._frontier.root()
 
-    def extend(self, entries: Sequence[bytes]) -> None:
-        """Check the next entries and, at each anchored size, the root.
+    @property
+    def frontier(self) -> Frontier:
+        return self._frontier
+
+    def jobs(self, count: int) -> Iterator[JobId]:
+        """The jobs of the first `count` entries, in their order."""
+        return islice(self._places, count)
+
+    def extend(self, entries: Sequence[bytes]) -> list[Digest]:
+        """Check the next entries and, at each anchored size, the root. Returns the hashes of the entries.
 
         Raises `InvalidReceipt` for a bad entry, `InvalidCheckpoint` for a root other than the chain's.
         """
-        while entries:
-            count = min(self._to_next_anchor(), len(entries))
-            self._frontier = self._frontier.extend([self._check_entry(data) for data in entries[:count]])
-            entries = entries[count:]
+        hashes: list[Digest] = []
+        while len(hashes) < len(entries):
+            count = min(self._to_next_anchor(), len(entries) - len(hashes))
+            page = [self._check_entry(data) for data in entries[len(hashes) : len(hashes) + count]]
+            self._frontier = self._frontier.extend(page)
+            hashes += page
             self._check_root()
+        return hashes
 
     def _to_next_anchor(self) -> int:
         """Entries until the next anchored size."""
@@ -64,7 +77,15 @@ class History:
                 evidence={"index": index, "entry": data},
                 remedy=CONVICTED,
             ) from error
-        self._check_new(index, leaf)
+        first = self._places.setdefault(leaf.job, index)
+        # (6) no job stands in the log twice
+        if first != index:
+            raise InvalidReceipt(
+                f"job {leaf.job.hex()} stands in the log twice, as entry {first} and as entry {index}",
+                check=6,
+                evidence={"job": leaf.job, "entries": (first, index)},
+                remedy=CONVICTED,
+            )
         # (7) the client signed the job that the leaf tells of
         try:
             check_signed_by(Digest(leaf.job), leaf.client_signature, leaf.client)
@@ -85,17 +106,6 @@ class History:
             )
         self.entries_checked += 1
         return merkle.leaf_hash(data)
-
-    def _check_new(self, index: int, leaf: Leaf) -> None:
-        first = self._places.setdefault(leaf.job, index)
-        # (6) no job stands in the log twice
-        if first != index:
-            raise InvalidReceipt(
-                f"job {leaf.job.hex()} stands in the log twice, as entry {first} and as entry {index}",
-                check=6,
-                evidence={"job": leaf.job, "entries": (first, index)},
-                remedy=CONVICTED,
-            )
 
     def _check_root(self) -> None:
         if self._to_next_anchor() > 0:

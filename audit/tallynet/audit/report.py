@@ -1,4 +1,4 @@
-"""How a verification and a node audit are told: to people in 80 columns, to programs as one JSON object."""
+"""How a verification is told: to people in 80 columns, to programs as one JSON object."""
 
 from textwrap import fill
 
@@ -6,14 +6,14 @@ from rich.console import Console
 from rich.text import Text
 
 from tallynet.audit.claims import level, not_proven
-from tallynet.audit.node_audit import NodeAudit, NodeVerdict
 from tallynet.audit.verify import Verdict, Verification
 from tallynet.console.moments import moment
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.bundle_checks import CheckResult, State
+from tallynet.protocol.bundle_openings import opened_request, opened_text
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.request import decode_request
-from tallynet.protocol.units import ZERO_DIGEST, prefixed
+from tallynet.protocol.units import prefixed
 
 MARKS = {
     State.OK: ("✓", "green"),
@@ -25,6 +25,7 @@ COLOURS = {Verdict.OK: "bold green", Verdict.FAILED: "bold red", Verdict.PENDING
 NAME_WIDTH = 38
 EXCERPT = 60
 """Characters of question and answer shown."""
+NOT_OPEN = "(not open in this file)"
 
 
 def print_check(out: Console, result: CheckResult) -> None:
@@ -81,41 +82,6 @@ def describe_verification(verification: Verification, trust: str, saved: bool) -
     }
 
 
-def print_audit(out: Console, audit: NodeAudit) -> None:
-    """The outcome of a node audit."""
-    passed = audit.verdict is NodeVerdict.PASS
-    style = "bold green" if passed else "bold red"
-    out.print(Text(f"{audit.verdict} ", style=style).append(f"node {prefixed(audit.node)}", style="default"))
-    for label, value in (
-        ("entries", f"{audit.entries_checked} of {audit.size} checked in {audit.seconds:.1f} s"),
-        ("anchors", f"{audit.anchors_checked} checked"),
-        ("tail", f"{audit.unanchored} not anchored yet"),
-        ("root", prefixed(audit.root or ZERO_DIGEST)),
-    ):
-        out.print(Text(f"  {label:<8} ", style="dim").append(value, style="default"), soft_wrap=True)
-    if audit.failure is not None:
-        out.print(Text(f"At check {audit.reason}", style="red"))
-        out.print(Text(audit.failure.remedy))
-        return
-    open_questions = ["that the answers are right: none was replayed", "that no run was kept out of the log"]
-    _print_list(out, "NOT proven:", open_questions)
-
-
-def describe_audit(audit: NodeAudit) -> dict[str, object]:
-    """The JSON object of `tallynet audit node`."""
-    return {
-        "verdict": audit.verdict,
-        "node": prefixed(audit.node),
-        "entries_checked": audit.entries_checked,
-        "anchors_checked": audit.anchors_checked,
-        "head": {"size": audit.size, "root": prefixed(audit.root) if audit.root else None},
-        "unanchored": audit.unanchored,
-        "failed_check": audit.failure.check if audit.failure else None,
-        "reason": audit.reason,
-        "seconds": round(audit.seconds, 3),
-    }
-
-
 def _waiting_for(verification: Verification) -> str:
     if verification.bundle is None or verification.state(9) is State.OK:
         return "The anchor is on the chain and its block is not yet confirmed."
@@ -128,7 +94,7 @@ def _print_run(out: Console, bundle: Bundle) -> None:
         ("job", prefixed(bundle.receipt.receipt.job)),
         ("node", prefixed(bundle.node)),
         ("asked", _excerpt(_question(bundle))),
-        ("answered", _excerpt("".join(body.text for body in bundle.chunks))),
+        ("answered", _excerpt(_answer(bundle))),
     ):
         out.print(Text(f"  {label:<9} ", style="dim").append(value, style="default"), soft_wrap=True)
 
@@ -149,12 +115,20 @@ def _describe_run(bundle: Bundle) -> dict[str, object]:
 
 
 def _question(bundle: Bundle) -> str:
-    """What was asked last, as far as the request can be read."""
+    """What was asked last, as far as the request is open and can be read."""
+    encoded = opened_request(bundle.opening)
+    if encoded is None:
+        return NOT_OPEN
     try:
-        request = decode_request(bundle.request)
+        request = decode_request(encoded)
     except InvalidJob:
         return "(the request cannot be read)"
     return request.messages[-1].content if request.messages else request.text
+
+
+def _answer(bundle: Bundle) -> str:
+    text = opened_text(bundle.opening)
+    return NOT_OPEN if text is None else text
 
 
 def _excerpt(text: str) -> str:

@@ -20,8 +20,10 @@ from tallynet.protocol.bundle_checks import (
     passed,
     skipped,
 )
+from tallynet.protocol.bundle_link import unwrap
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidBundle
+from tallynet.protocol.units import short
 
 Say = Callable[[CheckResult], None]
 """Hears every result as it comes."""
@@ -60,7 +62,7 @@ class Verification:
 
 
 def verify_offline(data: bytes, domain: Domain | None = None, say: Say | None = None) -> Verification:
-    """Checks (1) to (10), with nothing but the file and, where given, the `domain` of a network one trusts."""
+    """Checks (1) to (10), with nothing but the file, or a link that holds it, and the `domain` of a trusted network."""
     record = _Record(say)
     with record.failure():
         file = record.check_file(data, domain)
@@ -107,6 +109,7 @@ class _Record:
 
     def check_file(self, data: bytes, domain: Domain | None) -> BundleFile:
         """Checks (1) to (8)."""
+        data = unwrap(data)
         file = parse_bundle(data)
         self.bundle = self._written = file.bundle
         self.add(passed(1, f"{len(data)} bytes"))
@@ -117,7 +120,7 @@ class _Record:
     def check_unchanged(self, file: BundleFile) -> None:
         """Check (10), after those that can say more exactly what changed."""
         file.check_unchanged()
-        self.add(passed(10, f"SHA-256 {file.stated[:4]}…{file.stated[-4:]}"))
+        self.add(passed(10, f"SHA-256 {short(file.stated)}"))
 
     def skip_rest(self, why: str) -> None:
         last = self._results[-1].number

@@ -32,7 +32,8 @@ class AnchorWait:
         """The bundle with its place under a confirmed anchor; asks again until `seconds` are over, once at least.
 
         Raises `Pending` while there is none, `InvalidBundle` (12) when the promised time is over, `InvalidProof`
-        for a path that does not hold, and when the chain knows but the node does not tell: its own error.
+        or `InvalidCheckpoint` for a path or signature that does not hold, and when the chain knows but the node
+        does not tell: its own error.
         """
         until, pause = trio.current_time() + seconds, FIRST_PAUSE_SECONDS
         while True:
@@ -54,7 +55,8 @@ class AnchorWait:
             raise await self._not_yet(bundle, receipt)
         log = await self.find_log(bundle.node)
         path = await log.inclusion(receipt.index, anchor.size)
-        return attach_anchor(bundle, _reference(anchor), path)
+        checkpoint = await log.checkpoint_note(anchor.size)
+        return attach_anchor(bundle, _reference(anchor), path, checkpoint)
 
     async def _anchor(self, node: Address, index: int) -> Anchor | None:
         """The oldest confirmed anchor that covers leaf `index`; the head is asked first, because that is cheap."""

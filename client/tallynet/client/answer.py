@@ -8,6 +8,7 @@ from pathlib import Path
 from tallynet.client.dispatch import Failure
 from tallynet.client.order import Order
 from tallynet.protocol.bundle import Bundle, write_bundle
+from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.leaf import Status
@@ -114,11 +115,7 @@ class Answer:
             node=self.node,
             job=self.order.signed,
             receipt=self.signed_receipt,
-            secret=self.order.secret,
-            request=self.order.request,
-            prompt=self.prompt,
-            chunks=self.chunks,
-            inclusion=None,
+            opening=Whole(self.order.secret, self.order.request, self.prompt, self.chunks),
         )
 
     def save(self, path: Path | str) -> Path:
@@ -127,11 +124,11 @@ class Answer:
 
 
 def save_bundle(bundle: Bundle, path: Path | str) -> Path:
-    """Write a bundle whole or not at all, mode 0600: it opens the conversation to its reader."""
+    """Write a bundle whole or not at all, mode 0600: it may open the conversation to its reader."""
     path = Path(path)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(write_bundle(bundle))
             file.flush()
             os.fsync(file.fileno())

@@ -17,6 +17,7 @@ import trio
 
 from tallynet.client.answer import Answer
 from tallynet.client.dispatch import Dispatch
+from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.errors import NodeUnreachable
 
@@ -31,10 +32,17 @@ class AnswerStream:
     Not for several tasks at once.
     """
 
-    def __init__(self, prepare: Callable[[], Awaitable[Dispatch]], seconds: float) -> None:
-        """`prepare` finds the nodes and signs the job; `seconds` bound everything from the start to the receipt."""
+    def __init__(
+        self, prepare: Callable[[], Awaitable[Dispatch]], seconds: float, keep: Callable[[Bundle], Awaitable[None]]
+    ) -> None:
+        """`prepare` finds the nodes and signs the job; `seconds` bound everything from the start to the receipt.
+
+        `keep` is handed the bundle, without its text, once there is a receipt.
+        """
         self._prepare = prepare
         self._seconds = seconds
+        self._keep = keep
+        self._kept = False
         self._dispatch: Dispatch | None = None
         self._began: float | None = None
         self._left = False
@@ -94,6 +102,7 @@ class AnswerStream:
         """What leaving the block does; idempotent."""
         if self._dispatch is not None:
             await self._dispatch.close(RECEIPT_SECONDS)
+        await self._keep_once()
         self._left = True
 
     async def __aenter__(self) -> Self:
@@ -130,10 +139,19 @@ class AnswerStream:
     async def _next(self) -> ChunkBody | None:
         if self._dispatch is None or self._left:
             return None
-        with self._deadline():
+        with self._deadline() as deadline:
             chunk = await self._dispatch.next()
-            return None if chunk is None else chunk.body
-        raise await self._give_up()
+        if deadline.cancelled_caught:
+            raise await self._give_up()
+        if chunk is None:
+            await self._keep_once()
+            return None
+        return chunk.body
+
+    async def _keep_once(self) -> None:
+        if self.finished and not self._kept:
+            self._kept = True
+            await self._keep(self.answer.bundle().closed())
 
     def _deadline(self) -> trio.CancelScope:
         return trio.CancelScope(deadline=(self._began or 0.0) + self._seconds)

@@ -39,10 +39,11 @@ class Client:
         transport: Transport | None = None,
         ledger: Ledger | None = None,
         clock: Callable[[], Milliseconds] = wall_clock,
+        keep: Path | bool = True,
     ) -> None:
         """As `AsyncClient`. `transport` and `ledger` are used in the client's own loop and must not be in use in
         another. Raises `Misconfigured` for a network file that cannot be read."""
-        client = AsyncClient(network, key=key, transport=transport, ledger=ledger, clock=clock)
+        client = AsyncClient(network, key=key, transport=transport, ledger=ledger, clock=clock, keep=keep)
         self.network = client.network
         self._portal = Portal(client, "client")
 

@@ -21,6 +21,7 @@ from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
 from tallynet.client.directory import Directory, read_peers
 from tallynet.client.dispatch import Dispatch
+from tallynet.client.keeping import Keeper
 from tallynet.client.market import ModelOnOffer, gather
 from tallynet.client.order import HIGHEST_PRICE, Prompt, place, read_prompt
 from tallynet.client.ranking import Candidate, Demand, rank
@@ -56,19 +57,21 @@ class AsyncClient:
         transport: Transport | None = None,
         ledger: Ledger | None = None,
         clock: Callable[[], Milliseconds] = wall_clock,
+        keep: Path | bool = True,
     ) -> None:
         """`network` is a network file or where it lies; by default the user's own. Raises `Misconfigured`.
 
         `key` signs the jobs; by default it is the user's own, made on first use. `transport` is run by the client
         and must not be running yet; by default it is a libp2p host that only dials, under a throwaway identity.
         `ledger` by default is the network's contract, connected to only when it is needed. `clock` tells the time
-        of day.
+        of day. `keep` is the folder for the receipts of all runs, True for the user's own, False to keep none.
         """
         self.network = network if isinstance(network, NetworkFile) else _read(network)
         self._key = key
         self._transport = transport
         self._ledger = ledger
         self._clock = clock
+        self._keeper = Keeper(keep)
         self._unlocking = trio.Lock()
         self._connecting = trio.Lock()
         self._stack = AsyncExitStack()
@@ -96,15 +99,18 @@ class AsyncClient:
     def stream(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> AnswerStream:
         """As `ask`, in pieces: see `AnswerStream`. What `ask` raises, entering it and reading it raise."""
         request, terms = read_prompt(prompt), read_terms(**options)
-        return AnswerStream(lambda: self._prepare(model, request, terms), terms.seconds)
+        return AnswerStream(lambda: self._prepare(model, request, terms), terms.seconds, self._keeper.keep)
 
     async def wait_for_anchor(self, bundle: Bundle, seconds: float) -> Bundle:
         """The bundle with its inclusion under a confirmed anchor, looked for until `seconds` are over.
 
-        Raises `Pending` when it is not there yet, `InvalidBundle` when the promised time has passed,
-        `InvalidProof` when the node's path does not hold, and `ChainUnreachable`, `NoNodes`, `NodeUnreachable`.
+        Raises `Pending` when it is not there yet, `InvalidBundle` when the promised time has passed, `InvalidProof`
+        and `InvalidCheckpoint` when the node's path or signature does not hold, and `ChainUnreachable`, `NoNodes`,
+        `NodeUnreachable`.
         """
-        return await AnchorWait(await self._chain(), self._find_log).upgrade(bundle, seconds)
+        anchored = await AnchorWait(await self._chain(), self._find_log).upgrade(bundle, seconds)
+        await self._keeper.keep(anchored.closed())
+        return anchored
 
     async def __aenter__(self) -> Self:
         transport = self._transport or _open_transport()

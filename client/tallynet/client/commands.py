@@ -54,6 +54,8 @@ AnchorOption = Annotated[
     float, typer.Option("--anchor-wait", min=0, help="With --save: seconds to wait for the anchor.")
 ]
 
+NoKeepOption = Annotated[bool, typer.Option("--no-keep", help="Do not keep the receipt in the receipts folder.")]
+
 
 def models(network: NetworkOption = None, as_json: JsonOption = False, debug: DebugOption = False) -> None:
     """List the models on offer: nodes, context, measured tokens per second, and price.
@@ -94,6 +96,7 @@ def ask(
     max_price: PriceOption = None,
     deadline: DeadlineOption = DEADLINE_SECONDS,
     anchor_wait: AnchorOption = ANCHOR_WAIT_SECONDS,
+    no_keep: NoKeepOption = False,
     network: NetworkOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
@@ -111,7 +114,7 @@ def ask(
             deadline_seconds=deadline, max_price_wei=max_price, node=read_node(node),
         )  # fmt: skip
         check_place(save)
-        with open_client(network) as client:
+        with open_client(network, keep=not no_keep) as client:
             answer = _show(client, model, request, options, terminal)
             evidence = _keep(client, answer, save, anchor_wait, terminal) if save else answer.evidence
         terminal.result(describe_answer(answer, evidence=evidence, saved=save))
@@ -119,9 +122,9 @@ def ask(
             raise typer.Exit(FAILED)
 
 
-def open_client(network: Path | None) -> Client:
+def open_client(network: Path | None, *, keep: bool = True) -> Client:
     """The client that a command uses."""
-    return Client(network)
+    return Client(network, keep=keep)
 
 
 def read_request(prompt: str, system: str, raw: bool) -> Request:

@@ -14,6 +14,16 @@ def data_folder() -> Path:
     return _made(os.environ.get("TALLYNET_DATA") or _base("XDG_DATA_HOME", ".local/share") / "tallynet")
 
 
+def state_folder() -> Path:
+    """What programs remember between runs; `TALLYNET_STATE` names another place."""
+    return _made(os.environ.get("TALLYNET_STATE") or _base("XDG_STATE_HOME", ".local/state") / "tallynet")
+
+
+def receipts_folder() -> Path:
+    """The receipts of the user's own runs, one `<job id in hex>.tally` each, as the client keeps them."""
+    return _made(state_folder() / "receipts")
+
+
 def _base(variable: str, fallback: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / fallback)
 

@@ -1,59 +1,58 @@
 """(6) A bundle: everything about one run in one text file, so that anybody can check it later, also offline.
 
-    tallynet-bundle@v1
+    tallynet-bundle@v2
+    sha256 …                        of every byte below this line
     chain 1337                      numbers are decimal, addresses 0x and lower-case hex, all else base64
     contract 0x…
     node 0x…
-    job …                           msgpack of the `SignedJob`, as it travels
-    receipt …                       msgpack of the `SignedReceipt`
-    secret …                        32 bytes: opens every commitment of the job
-    request …                       the encoded request
-    prompt …                        u32 count ‖ u32 token …
-    chunk …                         one line each: tokens as above ‖ f32 logprob … ‖ u32 length ‖ evidence ‖ text
-    anchor-size 32                  these lines only once the run is anchored
-    anchor-root …
-    anchor-time 1767225600
-    anchor-block 12
-    anchor-block-hash …
-    anchor-transaction …
-    path …                          one line each, from the leaf up
-    sha256 …                        hex, of every byte above this line
+    leaf …                          the 352 bytes of the log's entry
+    job …                           what the leaf does not repeat of the `SignedJob` (`bundle_forms`)
+    receipt …                       what the leaf does not repeat of the `SignedReceipt`
+    anchor 12 1767225600 … …        block, its time, its hash, transaction; only once the run is anchored
+    secret …                        from here on what the file opens, if anything (`bundle_openings`)
+    request …
+    prompt …
+    chunk …                         one line each
 
-There is one way to write a bundle, and nothing else is read. The last line finds damage to what nothing else
-binds (size, time, block and transaction of the anchor); it is no protection against somebody who forges an anchor
-and writes the line anew: only the chain settles that. Whoever holds a bundle can read the whole conversation.
+    c2sp.org/tlog-proof@v1          only once the run is anchored: the C2SP proof, verbatim to the end of the file
+    index 7                         (`tlog_proof`), whose checkpoint is the anchored head, signed by the node
+    …
+
+There is one way to write a bundle, and nothing else is read. The second line finds damage to what nothing else binds
+(time, block and transaction of the anchor); it is no protection against somebody who forges an anchor and writes the
+line anew: only the chain settles that. Whoever holds a bundle can read what it opens, and no more.
 
 Source: spec chapter 6.
 """
 
 import base64
 import hashlib
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from tallynet.protocol import merkle
-from tallynet.protocol.bundle_lines import MAGIC, Lines, malformed
-from tallynet.protocol.chunk import MAX_CHUNK_TOKENS, ChunkBody
-from tallynet.protocol.commitment import pack_tokens
+from tallynet.protocol.bundle_forms import pack_job, pack_receipt, read_leaf, unpack_job, unpack_receipt
+from tallynet.protocol.bundle_lines import Lines, malformed
+from tallynet.protocol.bundle_openings import LABELS, Opening, opening_values, read_opening
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidBundle, InvalidProof
-from tallynet.protocol.job import MAX_TOKENS, SignedJob
+from tallynet.protocol.job import SignedJob
+from tallynet.protocol.note import read_checkpoint_note
+from tallynet.protocol.note_key import log_origin
 from tallynet.protocol.receipt import SignedReceipt
-from tallynet.protocol.units import Address, Digest, Seconds, TokenIds, prefixed
+from tallynet.protocol.tlog_proof import TlogProof, read_proof, write_proof
+from tallynet.protocol.units import Address, Digest, Seconds, prefixed, short
 
 SUFFIX = ".tally"
 
+MAGIC = b"tallynet-bundle@v2"
+"""The first line."""
 MAX_BUNDLE_BYTES = 4 * 1024 * 1024
 """Largest bundle: room for the longest request, prompt and answer, with their evidence."""
-MAX_PROMPT_TOKENS = 65536
+MAX_CORE_BYTES = 64 * 1024
+"""Largest bundle without its openings."""
 
-
-_JOB = msgspec.msgpack.Decoder(SignedJob)
-_RECEIPT = msgspec.msgpack.Decoder(SignedReceipt)
-_ENCODER = msgspec.msgpack.Encoder()
+_OPENINGS = tuple(label.encode() + b" " for label in LABELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,8 @@ class Inclusion:
     """That the leaf is under an anchored root."""
 
     anchor: AnchorRef
-    path: tuple[Digest, ...]
-    """RFC 9162 inclusion proof, from the leaf up, at most 63 hashes."""
+    proof: TlogProof
+    """Leads to the checkpoint that has the anchor's size and root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,44 +86,45 @@ class Bundle:
     node: Address
     job: SignedJob
     receipt: SignedReceipt
-    secret: bytes
-    """32 bytes."""
-    request: bytes
-    """As the job commits to it (`request.encode_request`)."""
-    prompt: TokenIds
-    chunks: tuple[ChunkBody, ...]
+    opening: Opening | None = None
+    """What was said, as far as the file opens it."""
     inclusion: Inclusion | None = None
     """None until the run is anchored."""
+
+    def closed(self) -> "Bundle":
+        """The same without any text: it shows that the run took place, and not what was said."""
+        return replace(self, opening=None)
 
 
 @dataclass(frozen=True, slots=True)
 class BundleFile:
-    """A bundle as it was written, with its last line not yet compared."""
+    """A bundle as it was written, with its second line not yet compared."""
 
     bundle: Bundle
-    computed: str
-    """SHA-256 of everything above the last line, hex."""
-    stated: str
-    """What the last line says."""
+    computed: Digest
+    """SHA-256 of everything below the second line."""
+    stated: Digest
+    """What the second line says."""
 
     def check_unchanged(self) -> None:
         """Check (10): the file is as it was written. Raises `InvalidBundle`."""
-        # (10) the last line is the SHA-256 of all above it
+        # (10) the second line is the SHA-256 of all below it
         if self.stated != self.computed:
             raise InvalidBundle(
-                f"the file was changed after it was written: its bytes hash to {self.computed}, "
-                f"its last line says {self.stated}",
+                f"the file was changed after it was written: its bytes hash to {short(self.computed)}, "
+                f"its second line says {short(self.stated)}",
                 check=10,
                 evidence={"computed": self.computed, "stated": self.stated},
             )
 
 
 def write_bundle(bundle: Bundle) -> str:
-    """The one text of a bundle, ASCII. Raises `InvalidBundle` when it would be over MAX_BUNDLE_BYTES."""
+    """The one text of a bundle. Raises `InvalidBundle` for one over its caps, or whose parts contradict each other."""
+    _check_agreement(bundle)
     body = _body(bundle)
-    text = body + b"sha256 " + hashlib.sha256(body).hexdigest().encode() + b"\n"
-    _check_size(text)
-    return text.decode("ascii")
+    data = _sealed(Digest(hashlib.sha256(body).digest()), body)
+    _check_size(data)
+    return data.decode()
 
 
 def read_bundle(text: str | bytes) -> Bundle:
@@ -137,25 +137,33 @@ def read_bundle(text: str | bytes) -> Bundle:
 def parse_bundle(text: str | bytes) -> BundleFile:
     """Check (1): the file is a bundle in its one form. Raises `InvalidBundle`.
 
-    Leaves the last line to `check_unchanged`, so that the checks of the content can first name what changed.
+    Leaves the second line to `check_unchanged`, so that the checks of the content can first name what changed.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    # (1) it has at most 4 MiB, and besides its openings at most 64 KiB
     _check_size(data)
-    lines = Lines(data)
-    bundle = _bundle(lines)
-    stated = lines.hex32("sha256")
-    lines.end()
-    body = data[: data.rindex(b"sha256 ")]
+    header, blank, proof = data.partition(b"\n\n")
+    magic, *lines = header.removesuffix(b"\n").split(b"\n")
+    if magic != MAGIC:
+        raise malformed(f"its first line is {magic[:40]!r}, not {MAGIC.decode()!r}")
+    if not data.endswith(b"\n"):
+        raise malformed("its last line has no end")
+    reader = Lines(lines, first=2)
+    # (1) its lines stand in their order, each value in its form, and the checkpoint is of this node's log
+    stated = reader.digest("sha256")
+    bundle = _bundle(reader, proof if blank else None)
+    body = data.split(b"\n", 2)[2]
     # (1) whoever writes this bundle again writes the same bytes
-    if (again := _body(bundle)) != body:
-        raise malformed(f"{_first_difference(body, again)} is not in the one form it can have")
-    return BundleFile(bundle, hashlib.sha256(body).hexdigest(), stated)
+    if (again := _sealed(stated, _body(bundle))) != data:
+        raise malformed(f"{_first_difference(data, again)} is not in the one form it can have")
+    return BundleFile(bundle, Digest(hashlib.sha256(body).digest()), stated)
 
 
-def attach_anchor(bundle: Bundle, anchor: AnchorRef, path: Sequence[Digest]) -> Bundle:
+def attach_anchor(bundle: Bundle, anchor: AnchorRef, path: Sequence[Digest], checkpoint: str) -> Bundle:
     """The bundle with its place under an anchored root, in place of any it had.
 
-    Raises `InvalidProof` when the anchor does not cover the run or the path does not lead to its root.
+    `checkpoint` is the note in which the node signed the anchored head. Raises `InvalidProof` when the anchor does not
+    cover the run or the path does not lead to its root, `InvalidCheckpoint` when the note is not the node's.
     """
     receipt = bundle.receipt.receipt
     # (1) the anchored log is long enough to hold the leaf
@@ -167,133 +175,98 @@ def attach_anchor(bundle: Bundle, anchor: AnchorRef, path: Sequence[Digest]) -> 
         )
     # (2) the leaf is under the anchored root
     merkle.verify_inclusion(receipt.leaf, receipt.index, anchor.size, path, anchor.root)
-    return replace(bundle, inclusion=Inclusion(anchor, tuple(path)))
+    # (3) the node signed a checkpoint of that size and root
+    signed = read_checkpoint_note(checkpoint, bundle.domain, bundle.node).checkpoint
+    if (signed.size, signed.root) != (anchor.size, anchor.root):
+        raise InvalidProof(
+            f"the node signed a log of size {signed.size}, root {short(signed.root)}; anchored is size "
+            f"{anchor.size}, root {short(anchor.root)}",
+            check=3,
+            evidence={"checkpoint": checkpoint, "size": anchor.size, "root": anchor.root},
+        )
+    return replace(bundle, inclusion=Inclusion(anchor, TlogProof(receipt.index, tuple(path), checkpoint)))
 
 
 # --- writing ---------------------------------------------------------------------------------------------
 
 
+def _check_agreement(bundle: Bundle) -> None:
+    """Job, receipt and anchor are written without what leaf and checkpoint repeat: it must be the same there."""
+    receipt, leaf = bundle.receipt, read_leaf(bundle.receipt.leaf)
+    if unpack_job(pack_job(bundle.job), leaf) != bundle.job:
+        raise malformed("the leaf tells of another job")
+    if unpack_receipt(pack_receipt(receipt), leaf) != receipt:
+        raise malformed("the receipt is about another leaf")
+    if bundle.inclusion is not None:
+        anchor, head = bundle.inclusion.anchor, bundle.inclusion.proof.head
+        if (head.size, head.root) != (anchor.size, anchor.root):
+            raise malformed("the checkpoint is not of the anchored head")
+
+
+def _sealed(digest: Digest, body: bytes) -> bytes:
+    """The file: its first two lines, and all below them."""
+    return MAGIC + b"\nsha256 " + base64.b64encode(digest) + b"\n" + body
+
+
 def _body(bundle: Bundle) -> bytes:
-    lines = (label.encode() + b" " + value for label, value in _values(bundle))
-    return b"\n".join((MAGIC, *lines)) + b"\n"
+    """Everything below the second line."""
+    header = b"".join(label.encode() + b" " + value + b"\n" for label, value in _values(bundle))
+    proof = b"\n" + write_proof(bundle.inclusion.proof).encode() if bundle.inclusion is not None else b""
+    return header + proof
 
 
 def _values(bundle: Bundle) -> Iterator[tuple[str, bytes]]:
     yield "chain", b"%d" % bundle.domain.chain_id
     yield "contract", prefixed(bundle.domain.contract).encode()
     yield "node", prefixed(bundle.node).encode()
-    yield "job", base64.b64encode(_ENCODER.encode(bundle.job))
-    yield "receipt", base64.b64encode(_ENCODER.encode(bundle.receipt))
-    yield "secret", base64.b64encode(bundle.secret)
-    yield "request", base64.b64encode(bundle.request)
-    yield "prompt", base64.b64encode(pack_tokens(bundle.prompt))
-    for body in bundle.chunks:
-        yield "chunk", base64.b64encode(_pack_chunk(body))
+    yield "leaf", base64.b64encode(bundle.receipt.leaf)
+    yield "job", base64.b64encode(pack_job(bundle.job))
+    yield "receipt", base64.b64encode(pack_receipt(bundle.receipt))
     if bundle.inclusion is not None:
-        yield from _inclusion_values(bundle.inclusion)
-
-
-def _inclusion_values(inclusion: Inclusion) -> Iterator[tuple[str, bytes]]:
-    anchor = inclusion.anchor
-    yield "anchor-size", b"%d" % anchor.size
-    yield "anchor-root", base64.b64encode(anchor.root)
-    yield "anchor-time", b"%d" % anchor.time
-    yield "anchor-block", b"%d" % anchor.block
-    yield "anchor-block-hash", base64.b64encode(anchor.block_hash)
-    yield "anchor-transaction", base64.b64encode(anchor.transaction)
-    for digest in inclusion.path:
-        yield "path", base64.b64encode(digest)
-
-
-def _pack_chunk(body: ChunkBody) -> bytes:
-    """Logprobs as float32, the form in which they were committed to. ValueError unless one per token."""
-    if len(body.logprobs) != len(body.tokens):
-        raise ValueError(f"a chunk of {len(body.tokens)} tokens has {len(body.logprobs)} logprobs")
-    logprobs = struct.pack(f">{len(body.logprobs)}f", *body.logprobs)
-    evidence = struct.pack(">I", len(body.evidence)) + body.evidence
-    return pack_tokens(body.tokens) + logprobs + evidence + body.text.encode()
+        anchor = bundle.inclusion.anchor
+        hashes = base64.b64encode(anchor.block_hash) + b" " + base64.b64encode(anchor.transaction)
+        yield "anchor", b"%d %d %s" % (anchor.block, anchor.time, hashes)
+    yield from opening_values(bundle.opening)
 
 
 # --- reading ---------------------------------------------------------------------------------------------
 
 
-def _bundle(lines: Lines) -> Bundle:
-    return Bundle(
-        Domain(lines.number("chain", least=1, below=2**64), lines.address("contract")),
-        lines.address("node"),
-        lines.struct("job", _JOB),
-        lines.struct("receipt", _RECEIPT),
-        lines.digest("secret"),
-        lines.binary("request"),
-        _prompt(lines.binary("prompt")),
-        tuple(_chunks(lines)),
-        _inclusion(lines) if lines.next_is("anchor-size") else None,
-    )
+def _bundle(lines: Lines, proof: bytes | None) -> Bundle:
+    domain = Domain(lines.number("chain", least=1, below=2**64), lines.address("contract"))
+    node = lines.address("node")
+    leaf = read_leaf(lines.binary("leaf"))
+    job, receipt = unpack_job(lines.binary("job"), leaf), unpack_receipt(lines.binary("receipt"), leaf)
+    anchor = lines.anchor("anchor") if lines.next_is("anchor") else None
+    opening = read_opening(lines)
+    lines.end()
+    if (anchor is None) != (proof is None):
+        raise malformed("it has an anchor and no proof" if proof is None else "it has a proof and no anchor")
+    inclusion = None if anchor is None or proof is None else _inclusion(anchor, proof, log_origin(domain, node))
+    return Bundle(domain, node, job, receipt, opening, inclusion)
 
 
-def _prompt(data: bytes) -> TokenIds:
-    tokens, rest = _take_tokens(data, "prompt", MAX_PROMPT_TOKENS)
-    if rest:
-        raise malformed(f"'prompt' has {len(rest)} bytes after its tokens")
-    return tokens
-
-
-def _chunks(lines: Lines) -> Iterator[ChunkBody]:
-    for _ in range(MAX_TOKENS):
-        if not lines.next_is("chunk"):
-            return
-        yield _unpack_chunk(lines.binary("chunk"))
-
-
-def _unpack_chunk(data: bytes) -> ChunkBody:
-    tokens, rest = _take_tokens(data, "chunk", MAX_CHUNK_TOKENS)
-    split = 4 * len(tokens)
-    if len(rest) < split + 4:
-        raise malformed(f"a chunk of {len(data)} bytes is cut short")
-    logprobs = struct.unpack(f">{len(tokens)}f", rest[:split])
-    end = split + 4 + int.from_bytes(rest[split : split + 4], "big")
-    if len(rest) < end:
-        raise malformed(f"a chunk of {len(data)} bytes is cut short in its evidence")
-    evidence, text = rest[split + 4 : end], rest[end:]
+def _inclusion(anchor: tuple[int, int, Digest, Digest], text: bytes, origin: str) -> Inclusion:
     try:
-        fields = {"tokens": tokens, "text": text.decode(), "logprobs": logprobs, "evidence": evidence}
-        return msgspec.convert(fields, ChunkBody)
-    except (msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise malformed(f"a chunk breaks its bounds: {error}") from error
-
-
-def _take_tokens(data: bytes, what: str, most: int) -> tuple[TokenIds, bytes]:
-    """The tokens at the beginning of `data`, and what comes after them."""
-    count = int.from_bytes(data[:4], "big")
-    if count > most or len(data) < 4 + 4 * count:
-        raise malformed(f"{what!r} of {len(data)} bytes announces {count} tokens")
-    return struct.unpack_from(f">{count}I", data, 4), data[4 + 4 * count :]
-
-
-def _inclusion(lines: Lines) -> Inclusion:
-    anchor = AnchorRef(
-        lines.number("anchor-size", least=1, below=merkle.MAX_SIZE),
-        lines.digest("anchor-root"),
-        Seconds(lines.number("anchor-time", least=0, below=2**53)),
-        lines.number("anchor-block", least=0, below=2**53),
-        lines.digest("anchor-block-hash"),
-        lines.digest("anchor-transaction"),
-    )
-    return Inclusion(anchor, tuple(_path(lines)))
-
-
-def _path(lines: Lines) -> Iterator[Digest]:
-    for _ in range(merkle.MAX_PATH):
-        if not lines.next_is("path"):
-            return
-        yield lines.digest("path")
+        proof = read_proof(text)
+        head = proof.head
+    except InvalidProof as error:
+        raise malformed(error.message) from error
+    if head.origin != origin:
+        raise malformed(f"its checkpoint is of another log than {origin}")
+    block, time, block_hash, transaction = anchor
+    return Inclusion(AnchorRef(head.size, head.root, Seconds(time), block, block_hash, transaction), proof)
 
 
 def _check_size(data: bytes) -> None:
+    """Before anything is decoded: the caps of the whole file, and of all but its openings."""
     if len(data) > MAX_BUNDLE_BYTES:
         raise malformed(f"it has {len(data)} bytes, more than {MAX_BUNDLE_BYTES}")
+    openings = sum(len(line) + 1 for line in data.split(b"\n") if line.startswith(_OPENINGS))
+    if len(data) - openings > MAX_CORE_BYTES:
+        raise malformed(f"it has {len(data) - openings} bytes besides its openings, more than {MAX_CORE_BYTES}")
 
 
-def _first_difference(body: bytes, again: bytes) -> str:
-    pairs = zip(body.split(b"\n"), again.split(b"\n"), strict=False)
+def _first_difference(data: bytes, again: bytes) -> str:
+    pairs = zip(data.split(b"\n"), again.split(b"\n"), strict=False)
     return next((f"line {at}" for at, (one, other) in enumerate(pairs, 1) if one != other), "its end")
