@@ -44,7 +44,8 @@ def web3(url: str) -> Web3:
 @pytest.fixture(scope="module")
 def contract(web3: Web3) -> Any:
     made: Any = web3.eth.contract(abi=artefact().abi, bytecode=artefact().bytecode)
-    receipt = post(web3, funded_key(0), made.constructor(10**18, 60).build_transaction(fields(web3, funded_key(0))))
+    creation = made.constructor(10**18, 60, 10**16, 60).build_transaction(fields(web3, funded_key(0)))
+    receipt = post(web3, funded_key(0), creation)
     assert receipt["status"] == 1
     return web3.eth.contract(address=receipt["contractAddress"], abi=artefact().abi)
 

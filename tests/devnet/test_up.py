@@ -12,7 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tallynet.client import Client
 from tallynet.console.network_file import read_network
+from tallynet.protocol.keys import Key
 from tests.devnet.processes import wait_until_gone
 
 PATIENCE_SECONDS = 120.0
@@ -21,12 +23,12 @@ pytestmark = pytest.mark.slow
 
 
 @contextmanager
-def devnet_up(folder: Path, *, nodes: int) -> Iterator["subprocess.Popen[str]"]:
+def devnet_up(folder: Path, *options: str, nodes: int) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "tallynet.devnet.command", "devnet", "up", "--json"]
     with (
         (folder / "stderr").open("w") as stderr,
         subprocess.Popen(
-            [*command, "--nodes", str(nodes), "--model", "fake", "--dir", str(folder)],
+            [*command, "--nodes", str(nodes), "--model", "fake", "--dir", str(folder), *options],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -96,3 +98,17 @@ def test_a_node_that_dies_is_reported_and_the_others_go_on(tmp_path: Path) -> No
     assert code == 0
     assert "node-2 was ended by SIGKILL" in said
     assert "The other nodes go on." in said
+
+
+def test_a_node_cheats_as_it_is_told(tmp_path: Path) -> None:
+    with devnet_up(tmp_path, "--cheat", "node-1=double-index:1", nodes=1) as process:
+        until_ready(process, tmp_path)
+        with Client(tmp_path / "network.json", key=Key.generate()) as client:
+            receipts = [client.ask("fake", question, max_tokens=4).receipt.receipt for question in ("One?", "Two?")]
+        process.send_signal(signal.SIGINT)
+        code = process.wait(PATIENCE_SECONDS)
+
+    assert code == 0
+    assert [receipt.index for receipt in receipts] == [0, 0]
+    assert receipts[0].job != receipts[1].job
+    assert "cheats: double-index:1" in (tmp_path / "stderr").read_text()

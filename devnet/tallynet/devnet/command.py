@@ -9,9 +9,12 @@ import typer
 
 from tallynet.audit.commands import audit_app
 from tallynet.client.commands import ask, models, nodes
+from tallynet.devnet.bench.command import bench_app
+from tallynet.devnet.cheats.command import cheats
 from tallynet.devnet.demo import demo
 from tallynet.devnet.up import devnet_app
 from tallynet.node.commands import node_app
+from tallynet.node.log_commands import log_app
 
 app = typer.Typer(
     name="tallynet",
@@ -42,9 +45,11 @@ def tallynet(
     """
 
 
+devnet_app.command()(cheats)
 for command in (ask, models, nodes, demo):
     app.command()(command)
-for name, group in (("audit", audit_app), ("node", node_app), ("devnet", devnet_app)):
+GROUPS = {"audit": audit_app, "node": node_app, "log": log_app, "devnet": devnet_app, "bench": bench_app}
+for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 
 

@@ -16,6 +16,10 @@ OPERATOR_FUNDS = Wei(2 * ETHER)
 NODE_FUNDS = Wei(1 * ETHER)
 """Gas for anchors: some ten thousand of them."""
 UNBONDING_SECONDS = 60
+CHALLENGE_BOND = Wei(STAKE // 100)
+"""What the first open challenge against a node costs."""
+ANSWER_SECONDS = 60
+"""How long a challenged node has to show an entry. On a public network that is a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,14 @@ async def deploy_ledger(rpc_url: str, payer: Key, name: str) -> NetworkFile:
     """Put a new ledger contract on the chain; returns the network file of a network without nodes."""
     from tallynet.ledger.chain import ChainLedger  # slow to import
 
-    ledger = await ChainLedger.deploy(rpc_url, payer, minimum_stake=STAKE, unbonding_seconds=UNBONDING_SECONDS)
+    ledger = await ChainLedger.deploy(
+        rpc_url,
+        payer,
+        minimum_stake=STAKE,
+        unbonding_seconds=UNBONDING_SECONDS,
+        challenge_bond=CHALLENGE_BOND,
+        answer_seconds=ANSWER_SECONDS,
+    )
     try:
         return NetworkFile(
             name=name,

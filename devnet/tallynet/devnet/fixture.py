@@ -24,6 +24,8 @@ import trio
 
 from tallynet.client.client import AsyncClient
 from tallynet.console.network_file import NetworkFile, NodeHint
+from tallynet.console.terminal import first_error
+from tallynet.devnet.cheats.cheat import LedgerCheat
 from tallynet.devnet.deployment import Member
 from tallynet.devnet.tampering import Cheat, TamperingTransport
 from tallynet.devnet.world import Clock, World, memory_world
@@ -32,6 +34,7 @@ from tallynet.ledger.ledger import Ledger
 from tallynet.network.transport import PeerAddress, Transport
 from tallynet.node.config import NodeConfig
 from tallynet.node.service import Node, Running
+from tallynet.protocol.errors import Misconfigured, TallyError
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Address, Milliseconds, prefixed
 
@@ -46,6 +49,14 @@ SETTINGS: Mapping[str, Any] = {
 """What differs from a node's ordinary settings."""
 
 
+@dataclass
+class Stop:
+    """Whether a node has been stopped by its own program, and why."""
+
+    error: TallyError | None = None
+    happened: trio.Event = field(default_factory=trio.Event)
+
+
 @dataclass(frozen=True)
 class DevnetNode:
     """One running node."""
@@ -53,7 +64,9 @@ class DevnetNode:
     name: str
     node: Node
     running: Running
-    cheat: Cheat | None
+    cheat: Cheat | LedgerCheat | None
+    stop: Stop = field(default_factory=Stop)
+    """Of a cheat that its own program does not let go on."""
 
     @property
     def address(self) -> Address:
@@ -91,6 +104,7 @@ class Devnet:
             transport=self.transport(),
             ledger=self.ledger,
             clock=partial(_milliseconds, self.clock),
+            keep=False,
         )
 
     def transport(self) -> Transport:
@@ -109,16 +123,16 @@ async def open_devnet(
     nodes: int = 1,
     world: Callable[[Clock], AbstractAsyncContextManager[World]] = memory_world,
     engine: Callable[[], Engine] = FakeEngine,
-    cheats: Mapping[int, Cheat] | None = None,
+    cheats: Mapping[int, Cheat | LedgerCheat] | None = None,
     settings: Mapping[str, Any] | None = None,
     overrides: Mapping[int, Mapping[str, Any]] | None = None,
     clock: Clock = time.time,
 ) -> AsyncIterator[Devnet]:
     """Run a network until the block is left; then its nodes stop gracefully.
 
-    `world` is `memory_world` or `real_world`. `engine` makes each node's engine, in a thread. Node number i (from 0)
-    cheats as `cheats[i]` says. `settings` are those of `NodeConfig`, for all nodes, `overrides[i]` for one. Logs go
-    to `folder`. `clock` is the time of day of everybody, chain included.
+    `world` is `memory_world`, `chain_world` or `real_world`. `engine` makes each node's engine, in a thread. Node
+    number i (from 0) cheats as `cheats[i]` says. `settings` are those of `NodeConfig`, for all nodes, `overrides[i]`
+    for one. Logs go to `folder`. `clock` is the time of day of everybody, chain included.
     """
     async with world(clock) as ground, trio.open_nursery() as nursery:
         crew = _Crew(ground, folder, clock, {**SETTINGS, **(settings or {})})
@@ -137,7 +151,8 @@ class _Recruit:
     member: Member
     listen: str
     config: NodeConfig
-    cheat: Cheat | None
+    cheat: Cheat | LedgerCheat | None
+    stop: Stop = field(default_factory=Stop)
 
     @property
     def peer(self) -> PeerAddress:
@@ -154,7 +169,7 @@ class _Crew:
     settings: Mapping[str, Any]
     recruits: list[_Recruit] = field(default_factory=list)
 
-    def hire(self, cheat: Cheat | None, settings: Mapping[str, Any]) -> None:
+    def hire(self, cheat: Cheat | LedgerCheat | None, settings: Mapping[str, Any]) -> None:
         name, key, listen = f"node-{len(self.recruits) + 1}", Key.generate(), self.world.place()
         folder = self.folder / name
         paths = {"keystore": folder / "key.json", "data": folder / "data", "network": folder / "network.json"}
@@ -169,8 +184,9 @@ class _Crew:
 
         async def start_one(recruit: _Recruit) -> None:
             node = self._node(recruit, await trio.to_thread.run_sync(engine, limiter=one_by_one))
-            running: Running = await nursery.start(node.run)
-            ready[recruit.member.name] = DevnetNode(recruit.member.name, node, running, recruit.cheat)
+            running: Running = await nursery.start(_run, node, recruit)
+            name = recruit.member.name
+            ready[name] = DevnetNode(name, node, running, recruit.cheat, recruit.stop)
 
         async with trio.open_nursery() as starting:
             for recruit in self.recruits:
@@ -181,10 +197,26 @@ class _Crew:
     def _node(self, recruit: _Recruit, engine: Engine) -> Node:
         key, known = recruit.member.key, tuple(other.peer for other in self.recruits if other is not recruit)
         transport = self.world.transport(key, recruit.config.listen, known)
-        if recruit.cheat:
+        if isinstance(recruit.cheat, Cheat):
             transport = TamperingTransport(transport, recruit.cheat)
+        make = recruit.cheat.make if isinstance(recruit.cheat, LedgerCheat) else Node
         clock = partial(_milliseconds, self.clock)
-        return Node(recruit.config, key, transport, self.world.ledger, engine, known, clock)
+        return make(recruit.config, key, transport, self.world.ledger, engine, known, clock)
+
+
+async def _run(node: Node, recruit: _Recruit, *, task_status: trio.TaskStatus[Running]) -> None:
+    """A cheat that is stopped by the program it runs is remembered; whatever else ends a node ends the devnet."""
+    started = False
+    try:
+        async with trio.open_nursery() as nursery:
+            running: Running = await nursery.start(node.run)
+            started = True
+            task_status.started(running)
+    except* Misconfigured as group:
+        if not started or not isinstance(recruit.cheat, LedgerCheat):
+            raise
+        recruit.stop.error = first_error(group)
+        recruit.stop.happened.set()
 
 
 def _hint(node: DevnetNode) -> NodeHint:

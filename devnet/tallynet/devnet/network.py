@@ -116,7 +116,8 @@ class Crew:
         ready: Ready = await self._nursery.start(self._tend, _node_program(seat))
         hint = _hint(ready)
         self._hints[name] = hint
-        self._board.ready(name, f"{hint.address[:8]}… {hint.http}")
+        where = f"cheats: {seat.cheat.text}" if seat.cheat else hint.http
+        self._board.ready(name, f"{hint.address[:8]}… {where}")
 
     async def _tend(self, program: Program, *, task_status: trio.TaskStatus[Ready]) -> None:
         """A node that ends after it was ready is reported; the others go on while there are any."""
@@ -131,10 +132,11 @@ class Crew:
 
 
 def _node_program(seat: Seat) -> Program:
+    cheat = seat.cheat
     return Program(
         name=seat.member.name,
-        module="tallynet.node",
-        arguments=["run", "--config", str(seat.config), "--ready", str(seat.ready)],
+        module="tallynet.devnet.cheats" if cheat else "tallynet.node",
+        arguments=[cheat.text if cheat else "run", "--config", str(seat.config), "--ready", str(seat.ready)],
         log=seat.log,
         ready=seat.ready,
         fault=NodeUnreachable,

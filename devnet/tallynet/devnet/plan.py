@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tallynet.devnet.cheats.cheat import LedgerCheat
+from tallynet.devnet.cheats.kinds import read_casting
 from tallynet.devnet.deployment import Member
 from tallynet.devnet.lifetime import free_ports
 from tallynet.protocol.errors import Misconfigured
@@ -43,6 +45,8 @@ class Plan:
     """`embedded`, `anvil`, or the RPC URL of a development chain."""
     anchor_seconds: float = 5.0
     completion_price_wei: int = 1000
+    cheats: tuple[str, ...] = ()
+    """`node-2=KIND[:N]`: which nodes cheat, and how (`cheats.kinds`)."""
 
     def __post_init__(self) -> None:
         """Raises `Misconfigured`."""
@@ -56,6 +60,13 @@ class Plan:
             raise Misconfigured(f"anchor_seconds is {self.anchor_seconds:g}, not within 0.1 to a day.")
         if not self.model:
             default_model()
+        if len(self.casting) < len(self.cheats):
+            raise Misconfigured("A node is given two cheats.", remedy="Give each node one at most.")
+
+    @property
+    def casting(self) -> dict[int, LedgerCheat]:
+        """What each cheating node does; nodes are counted from 0. Raises `Misconfigured`."""
+        return dict(read_casting(text, self.nodes) for text in self.cheats)
 
     @property
     def model_source(self) -> str:
@@ -71,6 +82,7 @@ class Seat:
 
     member: Member
     folder: Path
+    cheat: LedgerCheat | None = None
 
     @property
     def config(self) -> Path:
@@ -114,18 +126,20 @@ def prepare(plan: Plan) -> list[Seat]:
     for stale in ("network.json", "chain.json", "chain.log", "chain-ready.json"):
         (plan.folder / stale).unlink(missing_ok=True)
     ports = free_ports(2 * plan.nodes)  # fixed, so that a node restarted by hand is found where it was
-    return [_lay_out(plan, f"node-{number + 1}", *ports[2 * number : 2 * number + 2]) for number in range(plan.nodes)]
+    return [_lay_out(plan, number, *ports[2 * number : 2 * number + 2]) for number in range(plan.nodes)]
 
 
-def _lay_out(plan: Plan, name: str, port: int, http_port: int) -> Seat:
+def _lay_out(plan: Plan, number: int, port: int, http_port: int) -> Seat:
+    name = f"node-{number + 1}"
     folder = plan.folder / name
     folder.mkdir(exist_ok=True, mode=0o700)
-    shutil.rmtree(folder / "data", ignore_errors=True)
+    for stale_log in ("data", "data-copy"):
+        shutil.rmtree(folder / stale_log, ignore_errors=True)
     for stale in ("node.log", "ready.json"):
         (folder / stale).unlink(missing_ok=True)
     key, operator = _key(folder / "key.json"), _key(folder / "operator.json")
     listen = f"/ip4/127.0.0.1/tcp/{port}"
-    seat = Seat(Member(name, key, operator, f"{listen}/p2p/{key.peer_id}"), folder)
+    seat = Seat(Member(name, key, operator, f"{listen}/p2p/{key.peer_id}"), folder, plan.casting.get(number))
     seat.config.write_text(_config(plan, listen, http_port))
     return seat
 

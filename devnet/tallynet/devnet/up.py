@@ -36,6 +36,10 @@ def up(
         typer.Option("--dir", help="Where keys, logs and network.json go. Default: devnet in the data folder."),
     ] = None,
     anchor_seconds: Annotated[float, typer.Option(help="How old an entry may be before it is anchored.")] = 5.0,
+    cheat: Annotated[
+        list[str] | None,
+        typer.Option(help="NODE=KIND[:N]: a node that cheats after N jobs, e.g. node-2=late-anchor:3. Repeatable."),
+    ] = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -54,7 +58,14 @@ def up(
         from tallynet.devnet.network import run_devnet
         from tallynet.devnet.plan import Plan
 
-        plan = Plan((folder or data_folder() / "devnet").absolute(), nodes, model, chain, anchor_seconds)
+        plan = Plan(
+            (folder or data_folder() / "devnet").absolute(),
+            nodes,
+            model,
+            chain,
+            anchor_seconds,
+            cheats=tuple(cheat or ()),
+        )
 
         def announce(path: Path, network: NetworkFile) -> None:
             _announce(terminal, path, network)

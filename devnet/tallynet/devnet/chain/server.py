@@ -65,7 +65,11 @@ class ChainServer:
     async def _tick(self) -> None:
         while True:
             await trio.sleep(self.block_seconds)
-            await self._in_turn(self.chain.mine)
+            await self.mine()
+
+    async def mine(self) -> None:
+        """Add an empty block now."""
+        await self._in_turn(self.chain.mine)
 
     async def _in_turn(self, work: Any, *arguments: object) -> Any:
         """The EVM takes its time: it works in a thread, and only one of them at a time."""

@@ -1,0 +1,7 @@
+"""Figures beside their baselines, measured in one run: `tallynet bench`.
+
+report.py    one figure, the table, the JSON
+ledger.py    all of the ledger; command.py  `tallynet bench ledger`
+receipts.py  receipts a second; proofs.py  re-hashing, inclusion, signers; bundle.py  bytes of a proof;
+audit.py     seconds of a whole audit; leaves.py  what the logs are made of
+"""

@@ -1,0 +1,50 @@
+"""`tallynet bench`: how fast it is here."""
+
+from typing import Annotated
+
+import typer
+
+from tallynet.console.terminal import DebugOption, JsonOption, command
+
+bench_app = typer.Typer(
+    help="Measure this machine: every figure beside its baseline.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@bench_app.callback()
+def bench() -> None:
+    """Measure this machine: every figure beside its baseline.
+
+    Example: tallynet bench ledger
+    """
+
+
+@bench_app.command()
+def ledger(
+    quick: Annotated[bool, typer.Option("--quick", help="Only see that it works; the figures mean nothing.")] = False,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Receipts, leaves, proofs and signers a second, the size of a bundle, the cost of an audit. About a minute.
+
+    Example: tallynet bench ledger --json
+    """
+    with command(as_json=as_json, debug=debug) as terminal:
+        from functools import partial
+        from pathlib import Path
+        from tempfile import TemporaryDirectory
+
+        import trio
+
+        from tallynet.devnet.bench.ledger import measure_ledger
+        from tallynet.devnet.bench.report import as_json as described
+        from tallynet.devnet.bench.report import machine, table
+
+        before = machine()
+        with terminal.notes.status("Measuring…") as status, TemporaryDirectory(prefix="tallynet-") as folder:
+            rows = trio.run(partial(measure_ledger, Path(folder), status.update, quick=quick))
+        terminal.out.print(table(rows))
+        terminal.out.print(f"\n{before['cores']} cores; load {before['load']} before, {machine()['load']} after.")
+        terminal.result(described(rows, before))
