@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test check lint types layers tests bench tiny-model evaluate-model vectors contract clean
+.PHONY: demo test check lint types layers tests torture test-anvil gas bench tiny-model evaluate-model vectors corpus contract clean
 
 demo: $(READY)  ## the life of a job in one process, with a cheat caught
 	$(BIN)/tallynet demo
@@ -27,6 +27,15 @@ layers: $(READY)
 tests: $(READY)
 	$(BIN)/pytest -q --durations=15
 
+torture: $(READY)  ## kill a node under load a thousand times, half an hour; KILLS=100 for less
+	$(BIN)/python -m tests.e2e.torture --kills $(or $(KILLS),1000)
+
+test-anvil: $(READY)  ## the ledger's tests against Foundry's anvil, where it is on the PATH
+	$(BIN)/pytest -q -m anvil -rs tests/ledger
+
+gas: $(READY)  ## what each call of the contract costs, against its limits
+	$(BIN)/python -m tests.contracts.gas
+
 bench: $(READY)  ## figures side by side with their baselines, in one run
 	$(BIN)/python -m tests.benchmarks
 
@@ -38,6 +47,9 @@ evaluate-model: $(READY)  ## held-out accuracy of the model that comes with the 
 
 vectors: $(READY)
 	$(BIN)/python -m tests.protocol.generate_vectors
+
+corpus: $(READY)  ## every way in which a bundle can be wrong, a folder each
+	$(BIN)/python -m tests.audit.make_corpus
 
 contract: $(READY)
 	$(BIN)/python -m tallynet.ledger.compile

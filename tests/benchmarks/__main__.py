@@ -12,10 +12,11 @@ import trio
 import typer
 
 from tallynet.console.terminal import DebugOption, JsonOption, command
+from tallynet.devnet.bench.proofs import measure_proofs
+from tallynet.devnet.bench.receipts import AT_ONCE, measure_receipts
+from tallynet.devnet.bench.report import Row, as_json, machine, table
 from tests.benchmarks.gas import measure_gas
-from tests.benchmarks.proofs import measure_proofs
-from tests.benchmarks.receipts import AT_ONCE, measure_receipts
-from tests.benchmarks.report import KEYS, Row, as_json, machine, table
+from tests.benchmarks.report import KEYS
 from tests.benchmarks.stage import memory_stage, process_stage
 from tests.benchmarks.throughput import measure_node
 

@@ -1,10 +1,10 @@
 """Gas of anchors, from real transactions on py-evm, against recording every job on the chain by itself."""
 
+from tallynet.devnet.bench.report import Row
 from tallynet.ledger.ledger import Ledger
 from tallynet.protocol.keys import Key
 from tallynet.protocol.merkle import Tree, leaf_hash
 from tallynet.protocol.units import Digest, JobId, Wei
-from tests.benchmarks.report import Row
 
 OPERATOR, NODE = (Key(bytes(31) + bytes([number])) for number in (1, 2))
 """Two of the accounts that eth-tester funds."""

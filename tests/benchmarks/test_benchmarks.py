@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from tallynet.devnet.bench.report import as_json, machine
 from tests.benchmarks.__main__ import measure
-from tests.benchmarks.report import KEYS, as_json, machine
+from tests.benchmarks.report import KEYS
 
 
 async def test_a_quick_run_reports_every_figure(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from tests.benchmarks.report import Row, at_most, compare
+from tallynet.devnet.bench.report import Row, at_most, compare
 from tests.benchmarks.stage import Stage, resident_megabytes
 from tests.benchmarks.workload import Outcome, Round
 

@@ -30,6 +30,8 @@ class Crowd:
     chance: random.Random
     receipts: list[VerifiedReceipt] = field(default_factory=list)
     """Every receipt that reached a client, verified, in the order of arrival."""
+    jobs: int = 0
+    """Asked so far."""
     lost: int = 0
     """Jobs that ended without a receipt, because the node was gone before their first words."""
     interrupted: int = 0
@@ -75,6 +77,7 @@ class Crowd:
             await self._ask(f"Question {turn} of client {number}?")
 
     async def _ask(self, question: str) -> None:
+        self.jobs += 1
         life, max_tokens = self.life, self.chance.choice(MAX_TOKENS)
         stream = self.client.stream(
             "paced", question, max_tokens=max_tokens, temperature=1.0, deadline_seconds=DEADLINE_SECONDS, node=self.node
