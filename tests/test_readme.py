@@ -37,11 +37,11 @@ async def test_the_python_example_runs_against_a_real_network(tmp_path: Path) ->
         )
 
     assert "Tokyo" in done.stdout.decode()
-    assert (tmp_path / "story.tally").read_text().startswith("tallynet-bundle@v1\n")
+    assert (tmp_path / "story.tally").read_text().startswith("tallynet-bundle@v2\n")
 
 
 def test_the_readme_has_its_commands() -> None:
-    assert len(COMMANDS) == 4
+    assert len(COMMANDS) == 5
     assert {"demo", "test", "bench"} <= set(TARGETS)
 
 

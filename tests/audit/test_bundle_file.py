@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tallynet.audit.bundle_file import read_file, replace_file
+from tallynet.audit.bundle_file import read_file, replace_file, write_file
 from tallynet.protocol.bundle import MAX_BUNDLE_BYTES, read_bundle, write_bundle
 from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.errors import InvalidBundle, Misconfigured
@@ -53,6 +53,22 @@ def test_the_old_file_stands_when_the_new_one_cannot_be_written(tmp_path: Path) 
 
     assert path.read_text() == OLD
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_file_is_the_owner_s_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new.tally"
+
+    write_file(path, bundle())
+
+    assert read_bundle(read_file(path)) == bundle()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_cannot_be_written_is_said_in_two_sentences(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"cannot be written: No such file or directory\.") as caught:
+        write_file(tmp_path / "no" / "new.tally", bundle())
+
+    assert caught.value.remedy.endswith(".")
 
 
 def test_no_more_is_read_than_a_bundle_can_have(tmp_path: Path) -> None:

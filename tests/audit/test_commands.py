@@ -199,7 +199,7 @@ def test_an_address_that_is_none_exits_2(address: str) -> None:
     assert run("node", address).code == 2
 
 
-@pytest.mark.parametrize("name", ["verify", "node"])
+@pytest.mark.parametrize("name", ["verify", "upgrade", "explain", "export", "open", "node"])
 def test_help_has_an_example(name: str) -> None:
     found = run(name, "--help")
 

@@ -1,5 +1,6 @@
 """After any one byte of a bundle is changed, it is refused, and the check that fails is the right one."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -7,9 +8,16 @@ import pytest
 
 from tallynet.audit.verify import Verdict, verify_offline
 from tallynet.protocol.bundle import write_bundle
-from tests.audit.examples import bundle
+from tallynet.protocol.errors import InvalidCheckpoint
+from tallynet.protocol.note import NoteSignature, read_checkpoint_note, read_note
+from tallynet.protocol.note_key import NoteKey
+from tallynet.protocol.units import Digest
+from tests.audit.examples import DOMAIN, NODE, bundle
+from tests.audit.forging import change_anchor, change_proof, inclusion, packed_of, swap_packed
 
-TEXT = write_bundle(bundle()).encode()
+VALID = bundle()
+TEXT = write_bundle(VALID).encode()
+CHECKPOINT = inclusion(VALID).proof.checkpoint
 
 BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 NEIGHBOURS = dict(zip(BASE64, BASE64[1:] + b"A", strict=True)) | dict(zip(b"0123456789", b"1234567890", strict=True))
@@ -36,6 +44,71 @@ def test_any_one_byte_changed_is_refused() -> None:
             found = verify_offline(damaged)
             assert found.verdict is Verdict.FAILED, damaged[at - 20 : at + 20]
             assert found.failure is not None and found.failure.message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("label", "checks"), [("leaf", {1, 3, 4, 6, 7, 8}), ("receipt", {1, 8}), ("job", {1, 3})])
+def test_any_bit_flipped_in_what_is_signed_is_refused_though_the_file_was_written_anew(
+    label: str, checks: set[int]
+) -> None:
+    assert _checks_failed_sealed(label, packed_of(TEXT, label)) == checks
+
+
+def test_any_bit_flipped_in_the_path_is_refused_though_the_file_was_written_anew() -> None:
+    path = inclusion(VALID).proof.path
+    for flipped in _flips(b"".join(path)):
+        hashes = tuple(Digest(flipped[at : at + 32]) for at in range(0, len(flipped), 32))
+        found = verify_offline(write_bundle(change_proof(VALID, path=hashes)).encode())
+
+        assert found.failure is not None and found.failure.check == 9
+
+
+def test_any_bit_flipped_in_the_checkpoint_is_refused_though_the_file_was_written_anew() -> None:
+    root = inclusion(VALID).anchor.root
+    for flipped in _flips(root):
+        note = CHECKPOINT.replace(b64encode(root).decode(), b64encode(flipped).decode())
+        broken = change_anchor(change_proof(VALID, checkpoint=note), root=Digest(flipped))
+        failure = verify_offline(write_bundle(broken).encode()).failure
+
+        assert failure is not None and failure.check == 9
+
+
+def test_any_bit_flipped_in_the_node_s_signature_of_the_checkpoint_is_refused() -> None:
+    note = read_note(CHECKPOINT)
+    by_note_key, signature = note.signatures
+    for flipped in _flips(signature.key_id + signature.signature):
+        changed = NoteSignature(signature.name, flipped[:4], flipped[4:])
+        checkpoint = str(replace(note, signatures=(by_note_key, changed)))
+        failure = verify_offline(write_bundle(change_proof(VALID, checkpoint=checkpoint)).encode()).failure
+
+        assert failure is not None and failure.check == 9
+
+
+def test_any_bit_flipped_in_the_note_key_s_signature_is_refused_by_whoever_knows_the_note_key() -> None:
+    note, signature = read_note(CHECKPOINT), read_note(CHECKPOINT).signatures[0]
+    for flipped in _flips(signature.key_id + signature.signature):
+        changed = replace(
+            note, signatures=(NoteSignature(signature.name, flipped[:4], flipped[4:]), note.signatures[1])
+        )
+        with pytest.raises(InvalidCheckpoint):
+            read_checkpoint_note(str(changed), DOMAIN, NODE.address, NoteKey.of(NODE).public)
+
+
+def _flips(data: bytes) -> Iterator[bytes]:
+    """The data with each of its bits flipped in turn."""
+    for at in range(len(data)):
+        for bit in range(8):
+            yield data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
+
+
+def _checks_failed_sealed(label: str, data: bytes) -> set[int | None]:
+    """Which checks fail when one bit of a line changes, and the second line with it."""
+    failed = set()
+    for flipped in _flips(data):
+        failure = verify_offline(swap_packed(TEXT, label, flipped)).failure
+        assert failure is not None
+        failed.add(failure.check)
+    return failed
 
 
 def test_any_one_byte_left_out_or_doubled_is_refused() -> None:
@@ -75,7 +148,7 @@ def test_a_changed_value_fails_its_own_check(label: str, checks: set[int]) -> No
 
 @pytest.mark.parametrize(("label", "check"), [("chain", 3), ("contract", 3), ("node", 8)])
 def test_without_an_anchor_the_signatures_hold_the_network_and_the_node(label: str, check: int) -> None:
-    pending = write_bundle(replace(bundle(), inclusion=None)).encode()
+    pending = write_bundle(replace(VALID, inclusion=None)).encode()
 
     assert _checks_failed(*_value_of(label, pending), pending) == {check}
 

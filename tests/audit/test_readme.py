@@ -1,23 +1,57 @@
-"""The verification shown in the README is what the command prints."""
+"""What the READMEs show of `tallynet audit` is what the commands print."""
 
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from tallynet.audit.commands import audit_app
-from tallynet.protocol.bundle import write_bundle
-from tests.audit.examples import bundle
+from tallynet.console.network_file import NetworkFile, write_network
+from tallynet.protocol.units import prefixed
+from tests.audit.examples import DOMAIN, bundle
+from tests.audit.staging import Stage
+from tests.audit.suspects import Scene, scene
 
-README = Path(__file__).parents[2] / "audit" / "README.md"
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+AUDIT_README = (ROOT / "audit" / "README.md").read_text()
 
 
-def test_the_offline_verification_is_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TALLYNET_CONFIG", str(tmp_path))
-    path = tmp_path / "answer.tally"
-    path.write_text(write_bundle(bundle()))
+@pytest.fixture
+async def made() -> Scene:
+    """A node that has anchored 3 entries."""
+    return await scene(3)
 
-    result = CliRunner(env={"COLUMNS": "80"}).invoke(audit_app, ["verify", str(path), "--offline"])
 
-    assert result.exit_code == 0
-    assert f"$ tallynet audit verify answer.tally --offline\n{result.stdout}```" in README.read_text()
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Scene) -> Stage:
+    built = Stage(tmp_path, made.ledger, monkeypatch)
+    write_network(built.network, NetworkFile("http://127.0.0.1:8545", DOMAIN.chain_id, prefixed(DOMAIN.contract)))
+    built.nodes.append(made.node)
+    return built
+
+
+async def test_the_explanation_is_as_printed(stage: Stage, made: Scene) -> None:
+    found = await stage.ran("explain", stage.save("answer.tally", made.runs[2]))
+
+    assert found.code == 0
+    assert f"$ tallynet audit explain answer.tally\n{found.stdout}```" in README
+
+
+async def test_the_offline_verification_is_as_printed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TALLYNET_NETWORK")
+
+    found = await stage.ran("verify", stage.save("answer.tally", bundle()), "--offline")
+
+    assert found.code == 0
+    assert f"$ tallynet audit verify answer.tally --offline\n{found.stdout}```" in AUDIT_README
+
+
+async def test_opening_a_part_is_as_printed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(stage.folder)
+    stage.save("answer.tally", bundle())
+
+    written = await stage.ran("open", "answer.tally", "--chunk", 1, "-o", "part.tally")
+    shown = await stage.ran("verify", "part.tally", "--offline")
+
+    assert f"$ tallynet audit open answer.tally --chunk 1 -o part.tally\n{written.stdout}" in AUDIT_README
+    run = shown.stdout[shown.stdout.index("  asked ") : shown.stdout.index("Trusted:")]
+    assert f"$ tallynet audit verify part.tally --offline\n  …\n{run}  …\n```" in AUDIT_README

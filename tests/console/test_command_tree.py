@@ -41,6 +41,7 @@ def run(*arguments: str | Path) -> Any:
 
 def test_the_commands_are_these() -> None:
     assert {("ask",), ("models",), ("nodes",), ("demo",), ("audit", "verify"), ("audit", "node"),
+            ("audit", "upgrade"), ("audit", "explain"), ("audit", "export"), ("audit", "open"),
             ("devnet", "up"), ("node", "run")} <= set(LEAVES)  # fmt: skip
 
 
@@ -71,7 +72,17 @@ def test_every_command_speaks_json(path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [("ask",), ("models",), ("nodes",), ("audit", "verify"), ("audit", "node")], ids=" ".join
+    "path",
+    [
+        ("ask",),
+        ("models",),
+        ("nodes",),
+        ("audit", "verify"),
+        ("audit", "upgrade"),
+        ("audit", "explain"),
+        ("audit", "node"),
+    ],
+    ids=" ".join,
 )
 def test_what_needs_a_network_takes_its_file(path: tuple[str, ...]) -> None:
     assert "--network" in options_of(path)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.protocol import vectors_of_bundles as of_bundles
 from tests.protocol import vectors_of_faults as of_faults
 from tests.protocol import vectors_of_frames as of_frames
 from tests.protocol import vectors_of_sampling as of_sampling
@@ -36,6 +37,7 @@ FILES: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
     "faults.json": ("5-anchor.md", of_faults.faults),
     "notes.json": ("5-anchor.md", of_tiles.notes),
     "tiles.json": ("5-anchor.md", of_tiles.tile_cases),
+    "bundles.json": ("6-audit.md", of_bundles.bundles),
 }
 """Each file with the chapter that it belongs to."""
 

@@ -49,6 +49,7 @@ from tests.audit.forging import (
     note,
     seal,
     swap,
+    swap_packed,
     value_of,
     whole,
 )
@@ -201,6 +202,18 @@ def test_a_bundle_over_the_cap_is_not_written() -> None:
 def test_no_bytes_after_the_first_line_break_the_reader(data: bytes) -> None:
     with pytest.raises(InvalidBundle):
         parse_bundle(b"tallynet-bundle@v2\n" + data)
+
+
+@pytest.mark.parametrize("label", ["leaf", "job", "receipt", "secret", "request", "prompt", "chunk"])
+@given(data=st.binary(max_size=400))
+def test_whatever_a_line_holds_it_is_refused_or_written_again_as_it_was(label: str, data: bytes) -> None:
+    text = swap_packed(TEXT.encode(), label, data)
+    try:
+        found = read_bundle(text)
+    except InvalidBundle as error:
+        assert error.check == 1
+    else:
+        assert write_bundle(found).encode() == text
 
 
 def test_a_changed_second_line_is_refused() -> None:

@@ -10,8 +10,12 @@ import msgspec
 import pytest
 from eth_account.messages import _hash_eip191_message, encode_typed_data
 
+from tallynet.protocol import bundle as tally
 from tallynet.protocol import commitment, merkle
 from tallynet.protocol.advert import Advert, SignedAdvert, verify_advert
+from tallynet.protocol.bundle_checks import verify_bundle
+from tallynet.protocol.bundle_link import read_link
+from tallynet.protocol.bundle_openings import opened_request, opened_text
 from tallynet.protocol.checkpoint import Checkpoint
 from tallynet.protocol.chunk import Chunk, SignedChunk, Transcript, accept_chunk
 from tallynet.protocol.eip712 import Domain
@@ -361,6 +365,43 @@ def test_tiles_have_their_names_and_bytes() -> None:
 def test_a_path_is_refused(case: Any) -> None:
     with refuses(case):
         Tile.parse(case["path"])
+
+
+# Bundles
+
+
+@cases("bundles.json", "valid")
+def test_a_bundle_says_what_it_says(case: Any) -> None:
+    found = tally.read_bundle(case["text"])
+    receipt, inclusion = found.receipt.receipt, found.inclusion
+
+    assert tally.write_bundle(found) == case["text"]
+    results = verify_bundle(found, domain(VECTORS["bundles.json"]["domain"]))
+    assert {str(result.number): result.state for result in results} == case["checks"]
+    assert (write(found.node), write(receipt.job), write(receipt.leaf)) == (
+        case["node"], case["job"], case["leaf_hash"]
+    )  # fmt: skip
+    assert (receipt.index, receipt.anchor_by) == (case["index"], case["anchor_by"])
+    assert (write(opened_request(found.opening)), opened_text(found.opening)) == (case["request"], case["answer"])
+    if inclusion is None:
+        assert case["size"] is case["root"] is case["path"] is case["block"] is None
+    else:
+        anchor = inclusion.anchor
+        assert (anchor.size, write(anchor.root), anchor.block) == (case["size"], case["root"], case["block"])
+        assert write(inclusion.proof.path) == case["path"]
+
+
+@cases("bundles.json", "invalid")
+def test_a_bundle_is_refused(case: Any) -> None:
+    with refuses(case):
+        file = tally.parse_bundle(case["text"])
+        verify_bundle(file.bundle)
+        file.check_unchanged()
+
+
+@cases("bundles.json", "links")
+def test_a_link_holds_a_bundle(case: Any) -> None:
+    assert read_link(case["link"]).decode() == case["text"]
 
 
 # Faults

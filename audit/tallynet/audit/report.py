@@ -6,13 +6,11 @@ from rich.console import Console
 from rich.text import Text
 
 from tallynet.audit.claims import level, not_proven
+from tallynet.audit.conversation import answer, closed, describe_opening, excerpt, opened, question
 from tallynet.audit.verify import Verdict, Verification
 from tallynet.console.moments import moment
-from tallynet.protocol.bundle import Bundle
+from tallynet.protocol.bundle import AnchorRef, Bundle
 from tallynet.protocol.bundle_checks import CheckResult, State
-from tallynet.protocol.bundle_openings import opened_request, opened_text
-from tallynet.protocol.errors import InvalidJob
-from tallynet.protocol.request import decode_request
 from tallynet.protocol.units import prefixed
 
 MARKS = {
@@ -25,7 +23,6 @@ COLOURS = {Verdict.OK: "bold green", Verdict.FAILED: "bold red", Verdict.PENDING
 NAME_WIDTH = 38
 EXCERPT = 60
 """Characters of question and answer shown."""
-NOT_OPEN = "(not open in this file)"
 
 
 def print_check(out: Console, result: CheckResult) -> None:
@@ -82,6 +79,35 @@ def describe_verification(verification: Verification, trust: str, saved: bool) -
     }
 
 
+def print_upgrade(out: Console, verification: Verification, name: str, written: bool) -> None:
+    """What `tallynet audit upgrade` did."""
+    verdict, bundle = verification.verdict, verification.bundle
+    title, words = verdict.upper(), conclusion(verification)
+    if verdict is Verdict.OK and bundle is not None and bundle.inclusion is not None:
+        title, did = ("UPGRADED", "was written") if written else ("ANCHORED", "held its anchor before")
+        words = f"{name} {did}: {_place(bundle.receipt.receipt.index, bundle.inclusion.anchor)}."
+    out.print(Text(f"{title} ", style=COLOURS[verdict]).append(words, style="default"))
+    if verification.failure is not None:
+        out.print(Text(verification.failure.remedy))
+
+
+def describe_upgrade(verification: Verification, target: str, written: bool) -> dict[str, object]:
+    """The JSON object of `tallynet audit upgrade`."""
+    failure, bundle = verification.failure, verification.bundle
+    return {
+        "verdict": verification.verdict,
+        "reason": conclusion(verification),
+        "failed_check": failure.check if failure else None,
+        "upgraded": written,
+        "file": target,
+        "anchor": _describe_anchor(bundle) if bundle else None,
+    }
+
+
+def _place(index: int, anchor: AnchorRef) -> str:
+    return f"leaf {index} of {anchor.size}, anchored in block {anchor.block} at {moment(anchor.time)}"
+
+
 def _waiting_for(verification: Verification) -> str:
     if verification.bundle is None or verification.state(9) is State.OK:
         return "The anchor is on the chain and its block is not yet confirmed."
@@ -90,17 +116,20 @@ def _waiting_for(verification: Verification) -> str:
 
 
 def _print_run(out: Console, bundle: Bundle) -> None:
-    for label, value in (
-        ("job", prefixed(bundle.receipt.receipt.job)),
-        ("node", prefixed(bundle.node)),
-        ("asked", _excerpt(_question(bundle))),
-        ("answered", _excerpt(_answer(bundle))),
-    ):
+    lines = {
+        "job": prefixed(bundle.receipt.receipt.job),
+        "node": prefixed(bundle.node),
+        "asked": excerpt(question(bundle), EXCERPT),
+        "answered": excerpt(answer(bundle), EXCERPT),
+    }
+    if closed(bundle):
+        lines |= {"opened": excerpt(opened(bundle), EXCERPT), "closed": excerpt(closed(bundle), EXCERPT)}
+    for label, value in lines.items():
         out.print(Text(f"  {label:<9} ", style="dim").append(value, style="default"), soft_wrap=True)
 
 
 def _describe_run(bundle: Bundle) -> dict[str, object]:
-    receipt, anchor = bundle.receipt.receipt, bundle.inclusion.anchor if bundle.inclusion else None
+    receipt = bundle.receipt.receipt
     return {
         "job": prefixed(receipt.job),
         "client": prefixed(bundle.job.job.client),
@@ -108,33 +137,16 @@ def _describe_run(bundle: Bundle) -> dict[str, object]:
         "model": prefixed(bundle.job.job.model),
         "index": receipt.index,
         "anchor_by": receipt.anchor_by,
-        "anchor": {"size": anchor.size, "block": anchor.block, "transaction": prefixed(anchor.transaction)}
-        if anchor
-        else None,
+        "anchor": _describe_anchor(bundle),
+        "opened": describe_opening(bundle),
     }
 
 
-def _question(bundle: Bundle) -> str:
-    """What was asked last, as far as the request is open and can be read."""
-    encoded = opened_request(bundle.opening)
-    if encoded is None:
-        return NOT_OPEN
-    try:
-        request = decode_request(encoded)
-    except InvalidJob:
-        return "(the request cannot be read)"
-    return request.messages[-1].content if request.messages else request.text
-
-
-def _answer(bundle: Bundle) -> str:
-    text = opened_text(bundle.opening)
-    return NOT_OPEN if text is None else text
-
-
-def _excerpt(text: str) -> str:
-    """One line that cannot steer the terminal."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in text[: EXCERPT + 1])
-    return plain if len(plain) <= EXCERPT else plain[:EXCERPT] + "…"
+def _describe_anchor(bundle: Bundle) -> dict[str, object] | None:
+    if bundle.inclusion is None:
+        return None
+    anchor = bundle.inclusion.anchor
+    return {"size": anchor.size, "block": anchor.block, "transaction": prefixed(anchor.transaction)}
 
 
 def _print_list(out: Console, title: str, items: list[str]) -> None:

@@ -87,7 +87,7 @@ def open_part(opening: Opening | None, chunks: Collection[int], *, request: bool
     if request and everything.request is None:
         raise Misconfigured("The request is not open in this file.", remedy="Take the file that the client saved.")
     if not chunks and not request:
-        raise Misconfigured("Nothing is chosen to be opened.", remedy="Name chunks (--chunks 0,3) or --request.")
+        raise Misconfigured("Nothing is chosen to be opened.", remedy="Name chunks (--chunk 0 --chunk 3) or --request.")
     kept = tuple(_kept(chunk, index in chunks) for index, chunk in enumerate(everything.chunks))
     return Part(everything.request if request else None, kept if chunks else ())
 
