@@ -1,5 +1,6 @@
 """(2) What a node takes: checks (1) to (8) of spec chapter 2, each broken alone."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from tallynet.engine import FakeEngine
 from tallynet.node.admission import Admission, Admitted
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Busy, InvalidJob
-from tallynet.protocol.job import Sampling
+from tallynet.protocol.job import Sampling, Task
 from tallynet.protocol.request import Message, Request
 from tallynet.protocol.units import Digest, Milliseconds
 from tallynet.protocol.wire import Submit
@@ -20,12 +21,23 @@ from tests.node.examples import DOMAIN, SECRET, START, STRANGER, valid_config, v
 Admit = Callable[..., Any]
 
 
+class OtherEngine(FakeEngine):
+    """The fake, but for some of what it says about itself."""
+
+    def __init__(self, changes: dict[str, Any]) -> None:
+        super().__init__(context_length=64)
+        self._info = dataclasses.replace(self._info, **changes)
+
+
 @pytest.fixture
 def admit(tmp_path: Path) -> Admit:
     """All checks in order, as the desk makes them."""
 
-    async def check(submit: Submit, taken: int = 0, price: int = 0, now: Milliseconds = START) -> Admitted:
-        admission = Admission(valid_config(tmp_path, max_tokens=100, queue=2), DOMAIN, FakeEngine(context_length=64))
+    async def check(
+        submit: Submit, taken: int = 0, price: int = 0, now: Milliseconds = START, **engine: Any
+    ) -> Admitted:
+        model = OtherEngine(engine)
+        admission = Admission(valid_config(tmp_path, max_tokens=100, queue=2), DOMAIN, model)
         job = admission.identify(submit, now)
         return await admission.admit(submit, job, valid_offer(completion_price=price), taken)
 
@@ -88,9 +100,22 @@ async def test_2_deadline_just_within(admit: Admit, ahead: int) -> None:
     await admit(valid_submit(deadline=START + ahead))
 
 
-@pytest.mark.parametrize("change", [{"task": 2}, {"model": Digest(bytes(32))}])
+@pytest.mark.parametrize("change", [{"task": 3}, {"model": Digest(bytes(32))}])
 async def test_3_unknown_task_or_model(admit: Admit, change: dict[str, Any]) -> None:
     assert (await refusal(admit, valid_submit(**change))).check == 3
+
+
+async def test_3_generating_with_an_embedding_model(admit: Admit) -> None:
+    error = await refusal(admit, valid_submit(), task=Task.EMBED)
+
+    assert error.check == 3
+    assert "task 1" in str(error) and "does task 2" in str(error)
+
+
+async def test_3_embedding_with_a_generating_model(admit: Admit) -> None:
+    error = await refusal(admit, valid_submit(task=Task.EMBED, sampling=Sampling(max_tokens=1)))
+
+    assert error.check == 3
 
 
 @pytest.mark.parametrize("part", ["request", "secret"])
@@ -135,6 +160,29 @@ async def test_6_more_tokens_than_this_node_answers(admit: Admit, tokens: int) -
 
 async def test_6_as_many_tokens_as_this_node_answers(admit: Admit) -> None:
     await admit(valid_submit(sampling=Sampling(max_tokens=100)))
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [Sampling(2), Sampling(1, top_k=3), Sampling(1, temperature_millionths=1), Sampling(1, stop=("a",))],
+)
+async def test_6_an_embedding_that_samples(admit: Admit, sampling: Sampling) -> None:
+    assert (await refusal(admit, valid_submit(task=Task.EMBED, sampling=sampling), task=Task.EMBED)).check == 6
+
+
+async def test_6_an_embedding_that_samples_nothing(admit: Admit) -> None:
+    await admit(valid_submit(task=Task.EMBED, sampling=Sampling(1)), task=Task.EMBED)
+
+
+async def test_6_a_parameter_that_the_engine_cannot_follow(admit: Admit) -> None:
+    error = await refusal(admit, valid_submit(sampling=Sampling(20, top_k=40)), unheeded=("top_k",))
+
+    assert error.check == 6
+    assert "top_k is 40" in str(error)
+
+
+async def test_6_the_default_of_a_parameter_that_the_engine_cannot_follow(admit: Admit) -> None:
+    await admit(valid_submit(sampling=Sampling(20, temperature_millionths=500_000)), unheeded=("top_k",))
 
 
 async def test_7_dearer_than_the_ceiling(admit: Admit) -> None:

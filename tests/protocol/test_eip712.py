@@ -71,6 +71,7 @@ offers = st.builds(
     free_slots=counts,
     waiting=counts,
     evidence=text,
+    task=st.integers(0, 255),
 )
 adverts = st.builds(
     Advert,

@@ -19,6 +19,7 @@ from tallynet.protocol.bundle_openings import opened_request, opened_text
 from tallynet.protocol.checkpoint import Checkpoint
 from tallynet.protocol.chunk import Chunk, SignedChunk, Transcript, accept_chunk
 from tallynet.protocol.eip712 import Domain
+from tallynet.protocol.embedding import encode_embedding, read_embedding
 from tallynet.protocol.errors import Invalid, InvalidEvidence, InvalidSignature, Misconfigured
 from tallynet.protocol.fault import KINDS, AnchoredAt, FaultKind, Witness, check_fault
 from tallynet.protocol.job import Job, Sampling
@@ -506,3 +507,18 @@ def test_the_sampler_chooses_the_tokens_given(case: Any) -> None:
 
     chosen = [sample(logits, Draw(sampling, key, position)).token for position in range(len(case["tokens"]))]
     assert chosen == case["tokens"]
+
+
+# Embeddings
+
+
+@cases("embeddings.json", "valid")
+def test_a_vector_is_written_as_given(case: Any) -> None:
+    assert encode_embedding(case["values"]) == case["text"]
+    assert read_embedding(case["text"])
+
+
+@cases("embeddings.json", "invalid")
+def test_a_text_that_is_no_vector_is_refused(case: Any) -> None:
+    with refuses(case):
+        read_embedding(case["text"])

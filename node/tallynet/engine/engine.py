@@ -13,8 +13,9 @@ from typing import Protocol, Self
 
 import trio
 
+from tallynet.protocol.embedding import EMBED_SAMPLING
 from tallynet.protocol.errors import InvalidJob
-from tallynet.protocol.job import Sampling
+from tallynet.protocol.job import Sampling, Task
 from tallynet.protocol.manifest import Manifest
 from tallynet.protocol.request import Request
 from tallynet.protocol.units import Digest, ModelId, TokenIds
@@ -53,6 +54,10 @@ class EngineInfo:
     """Generations that run at the same time."""
     evidence: str
     """What kind of evidence the pieces carry: `replayable` or `signature-only`."""
+    task: Task = Task.GENERATE
+    """What the model does. For `EMBED` a piece without tokens is the whole answer (spec chapter 3, "Embeddings")."""
+    unheeded: tuple[str, ...] = ()
+    """Sampling parameters that this engine cannot follow, by their names in `Sampling`."""
 
     @classmethod
     def of(
@@ -65,6 +70,8 @@ class EngineInfo:
         vocabulary_size: int,
         slots: int,
         evidence: str = "replayable",
+        task: Task = Task.GENERATE,
+        unheeded: tuple[str, ...] = (),
     ) -> Self:
         """With the digests `model` and `runtime` computed."""
         runtime = Digest(hashlib.sha256(RUNTIME_TAG + environment.encode()).digest())
@@ -78,6 +85,8 @@ class EngineInfo:
             vocabulary_size=vocabulary_size,
             slots=slots,
             evidence=evidence,
+            task=task,
+            unheeded=unheeded,
         )
 
 
@@ -161,7 +170,21 @@ def check_prompt(prompt: TokenIds, info: EngineInfo) -> None:
         raise InvalidJob(f"the prompt has token ids outside this model's vocabulary of {info.vocabulary_size}")
 
 
+def check_sampling(sampling: Sampling, info: EngineInfo) -> None:
+    """Raises `InvalidJob` for a parameter that the engine would have to pass over."""
+    if info.task is Task.EMBED and sampling != EMBED_SAMPLING:
+        raise InvalidJob("an embedding samples nothing: its parameters are max_tokens = 1 and the defaults")
+    usual = Sampling(sampling.max_tokens)
+    for name in info.unheeded:
+        if getattr(sampling, name) != getattr(usual, name):
+            raise InvalidJob(
+                f"{name} is {getattr(sampling, name)!r}, and the server behind this model takes no {name}",
+                remedy=f"Leave {name} at its default, or choose another model.",
+            )
+
+
 def check_generation(generation: Generation, info: EngineInfo) -> int:
     """The most tokens the generation may have: `max_tokens`, or what the context leaves. Raises `InvalidJob`."""
     check_prompt(generation.prompt, info)
+    check_sampling(generation.sampling, info)
     return min(generation.sampling.max_tokens, info.context_length - len(generation.prompt))

@@ -12,6 +12,7 @@ from msgspec import Struct, msgpack
 
 from tallynet.engine.engine import Generation, Piece
 from tallynet.protocol.errors import Busy, Deferred, Invalid, InvalidJob, Misconfigured, TallyError, Unreachable
+from tallynet.protocol.job import Task
 from tallynet.protocol.manifest import Manifest
 from tallynet.protocol.request import Request
 from tallynet.protocol.units import TokenIds
@@ -56,6 +57,8 @@ class Loaded(Message, frozen=True):
     vocabulary_size: int
     slots: int
     evidence: str
+    task: Task
+    unheeded: tuple[str, ...]
     tokens_per_second: float
 
 

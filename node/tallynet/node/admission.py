@@ -7,12 +7,13 @@ right, the moment is not. Source: spec chapter 2.
 from dataclasses import dataclass
 
 from tallynet.engine import Engine
+from tallynet.engine.engine import check_sampling
 from tallynet.node.config import NodeConfig
 from tallynet.protocol.advert import Offer
 from tallynet.protocol.commitment import commit_request, request_salt
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Busy, InvalidJob
-from tallynet.protocol.job import Task, VerifiedJob, verify_job
+from tallynet.protocol.job import VerifiedJob, verify_job
 from tallynet.protocol.request import Request, decode_request
 from tallynet.protocol.units import Milliseconds, TokenIds, Wei
 from tallynet.protocol.wire import MAX_PROMPT_TOKENS, Submit
@@ -58,16 +59,18 @@ class Admission:
         self._check_model(job)
         prompt = await self._tokenize(self.check_opening(submit, job))
         self._check_limits(job, prompt)
+        self._check_sampling(job)
         self._check_price(job, offer, prompt)
         self._check_capacity(taken)
         return Admitted(job, prompt, submit.secret)
 
     def _check_model(self, job: VerifiedJob) -> None:
-        # (3) the task is known and the model is served here
-        if job.job.task != Task.GENERATE or job.job.model != self._engine.info.model:
+        info = self._engine.info
+        # (3) the model is served here and does this task
+        if job.job.task != info.task or job.job.model != info.model:
             raise InvalidJob(
                 f"task {job.job.task} on model {job.job.model.hex()} is asked for; this node does task "
-                f"{Task.GENERATE:d} on {self._engine.info.model.hex()}",
+                f"{info.task:d} on {info.model.hex()}",
                 check=3,
                 remedy="Run `tallynet models` to see who serves the model.",
             )
@@ -101,6 +104,13 @@ class Admission:
                 check=6,
                 remedy="Shorten the prompt or lower max_tokens.",
             )
+
+    def _check_sampling(self, job: VerifiedJob) -> None:
+        # (6) the engine follows all of the sampling parameters
+        try:
+            check_sampling(job.job.sampling, self._engine.info)
+        except InvalidJob as error:
+            raise InvalidJob(error.message, check=6, remedy=error.remedy) from error
 
     def _check_price(self, job: VerifiedJob, offer: Offer, prompt: TokenIds) -> None:
         # (7) the price of the longest possible answer is within the client's ceiling

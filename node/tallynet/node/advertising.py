@@ -113,6 +113,7 @@ class Advertising:
             free_slots=max(0, info.slots - taken),
             waiting=max(0, taken - info.slots),
             evidence=info.evidence,
+            task=info.task,
         )
 
     def sign(self, *, leaving: bool = False) -> SignedAdvert:

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from tallynet.protocol import eip712
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidAdvert, InvalidSignature
-from tallynet.protocol.job import Bytes32, Bytes65
+from tallynet.protocol.job import Bytes32, Bytes65, Task
 from tallynet.protocol.keys import Key, address_of_peer, check_signed_by
 from tallynet.protocol.receipt import MAX_LOG_SIZE
 from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, PeerId, Signature, Wei
@@ -23,7 +23,7 @@ MAX_CLOCK_SKEW_MS = 60 * 1000
 
 OFFER_TYPE = (
     b"Offer(bytes32 model,string name,uint32 contextLength,uint64 promptPrice,uint64 completionPrice,"
-    b"uint32 tokensPerSecond,uint32 slots,uint32 freeSlots,uint32 waiting,string evidence)"
+    b"uint32 tokensPerSecond,uint32 slots,uint32 freeSlots,uint32 waiting,string evidence,uint8 task)"
 )
 ADVERT_TYPE = (
     b"Advert(string peer,string[] addresses,uint64 incarnation,uint64 issued,uint64 expires,uint64 logSize,"
@@ -63,6 +63,8 @@ class Offer(Struct, frozen=True, forbid_unknown_fields=True):
     """Jobs accepted and not begun."""
     evidence: Annotated[str, Meta(max_length=32, pattern=_PLAIN)]
     """`replayable` or `signature-only`."""
+    task: Annotated[int, Meta(ge=0, lt=256)] = Task.GENERATE
+    """What the model does: a number of `job.Task`."""
 
     @property
     def struct_hash(self) -> Digest:
@@ -78,6 +80,7 @@ class Offer(Struct, frozen=True, forbid_unknown_fields=True):
             eip712.uint(self.free_slots),
             eip712.uint(self.waiting),
             eip712.string(self.evidence),
+            eip712.uint(self.task),
         )
 
     def price(self, prompt_tokens: int, completion_tokens: int) -> Wei:

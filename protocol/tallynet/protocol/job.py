@@ -40,6 +40,9 @@ class Task(IntEnum):
     """What kind of work a job asks for."""
 
     GENERATE = 1
+    """Go on with a text or a dialogue, token by token; for an encoder-decoder model, put the text into another."""
+    EMBED = 2
+    """Turn a text into one vector (`embedding.py`)."""
 
 
 class Sampling(Struct, frozen=True, forbid_unknown_fields=True):
