@@ -16,6 +16,7 @@ The engine for Hugging Face models, the only files that import torch and transfo
     model.py        TransformersEngine: threads, slots and streams
     worker.py       the decoding thread; ticket.py   one generation on its way through it
     batch.py        running generations that share steps; cache.py, forward.py   how
+    seq2seq.py      running generations of encoder-decoder models, and their replay
     sampler.py      logits into tokens; noise.py   the noise for many tokens at once
     tokenizer.py    requests into token ids; weights.py, hardware.py, warmup.py   loading and trying
 

@@ -1,4 +1,4 @@
-"""Any Hugging Face causal language model as an engine: seeded, streamed, many generations at once."""
+"""Any Hugging Face causal or encoder-decoder model as an engine: seeded, streamed, many generations at once."""
 
 import sys
 import time

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tallynet.engine.batch import Batch, LoneBatch, SlotBatch, can_share_steps
+from tallynet.engine.seq2seq import Seq2SeqBatch
 from tallynet.protocol.errors import Misconfigured
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,8 @@ def try_out(model: PreTrainedModel, slots: int) -> Trial:
 
 def _choose_batch(model: PreTrainedModel, slots: int) -> Batch:
     """Rows share steps where the model's cache allows it and a trial gives the same logits as alone."""
+    if model.config.is_encoder_decoder:
+        return _choose_seq2seq(model, slots)
     try:
         alone = [_trial_step(LoneBatch(model), [prompt])[0] for prompt in PROMPTS]
     except Exception as error:  # foreign code; whatever it raises, the model is of no use here
@@ -72,6 +75,16 @@ def _choose_batch(model: PreTrainedModel, slots: int) -> Batch:
         return SlotBatch(model, slots)
     log.info("%s runs one generation at a time: its cache cannot be shared", type(model).__name__)
     return LoneBatch(model)
+
+
+def _choose_seq2seq(model: PreTrainedModel, slots: int) -> Batch:
+    batch = Seq2SeqBatch(model, slots)
+    try:
+        _trial_step(batch, PROMPTS)
+    except Exception as error:  # as above
+        raise Misconfigured(f"{type(model).__name__} cannot decode step by step: {error}") from error
+    batch.clear()
+    return batch
 
 
 def _agrees(model: PreTrainedModel, alone: Tensor) -> bool:

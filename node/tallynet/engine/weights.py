@@ -1,22 +1,27 @@
-"""Loading a causal language model's weights from safetensors, ready to decode."""
+"""Loading a model's weights from safetensors, ready to run."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
 import torch
-from transformers import GenerationConfig, PreTrainedModel
-from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+from transformers import AutoConfig, GenerationConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from transformers.utils import logging as transformers_logging
 
 from tallynet.engine.hardware import Hardware
 from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.job import Task
 
 
-def load_weights(directory: Path, hardware: Hardware) -> PreTrainedModel:
-    """Load on the device, in evaluation mode, without the network; raises `Misconfigured`."""
+def load_weights(directory: Path, hardware: Hardware, task: Task = Task.GENERATE) -> PreTrainedModel:
+    """Load on the device, in evaluation mode, without the network; raises `Misconfigured`.
+
+    To generate, a causal language model, or an encoder-decoder model where the configuration says so; to embed, a
+    model without a head.
+    """
     try:
-        model, missing = _load(directory, hardware.dtype)
+        model, missing = _load(directory, hardware.dtype, task)
         module = cast(torch.nn.Module, model).to(hardware.device)
     except torch.OutOfMemoryError as error:
         raise Misconfigured(
@@ -33,10 +38,10 @@ def load_weights(directory: Path, hardware: Hardware) -> PreTrainedModel:
     return cast(PreTrainedModel, module.eval().requires_grad_(False))
 
 
-def _load(directory: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, set[str]]:
+def _load(directory: Path, dtype: torch.dtype, task: Task) -> tuple[PreTrainedModel, set[str]]:
     """The model, and the names of tensors that its files lack."""
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    loaded: object = AutoModelForCausalLM.from_pretrained(
+    loaded: object = _kind(directory, task).from_pretrained(
         directory,
         dtype=dtype,
         local_files_only=True,
@@ -46,6 +51,13 @@ def _load(directory: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, set[str
     )
     model, report = cast(tuple[PreTrainedModel, dict[str, Iterable[str]]], loaded)
     return model, set(report["missing_keys"])
+
+
+def _kind(directory: Path, task: Task) -> type[AutoModel] | type[AutoModelForCausalLM] | type[AutoModelForSeq2SeqLM]:
+    if task is Task.EMBED:
+        return AutoModel
+    config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
 def context_length(model: PreTrainedModel, *limits: int | None) -> int:
