@@ -18,6 +18,7 @@ The engine for Hugging Face models, the only files that import torch and transfo
     batch.py        running generations that share steps; cache.py, forward.py   how
     seq2seq.py      running generations of encoder-decoder models, and their replay
     sampler.py      logits into tokens; noise.py   the noise for many tokens at once
+    embedding.py    EmbeddingEngine: vectors instead of tokens; embedder.py, how they are pooled and compared
     tokenizer.py    requests into token ids; weights.py, hardware.py, warmup.py   loading and trying
 
 Importing this package, the interface or the fake imports neither torch nor transformers.

@@ -10,6 +10,7 @@ from tallynet.engine.checkpoint import find_checkpoint
 from tallynet.engine.engine import Engine
 from tallynet.engine.fake import FakeEngine
 from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.job import Task
 
 FAKE = "fake"
 
@@ -41,9 +42,14 @@ def open_engine(
         return ApartEngine(spec, device=device, dtype=dtype, slots=slots, context_length=context_length)
     checkpoint = find_checkpoint(spec)
     with _collector_paused():
+        from tallynet.engine.embedder import read_task
+        from tallynet.engine.embedding import EmbeddingEngine
         from tallynet.engine.hardware import choose_hardware
         from tallynet.engine.model import TransformersEngine
-    return TransformersEngine(checkpoint, choose_hardware(device, dtype), slots=slots, longest_context=context_length)
+    hardware = choose_hardware(device, dtype)
+    if read_task(checkpoint.directory) is Task.EMBED:
+        return EmbeddingEngine(checkpoint, hardware, longest_context=context_length)
+    return TransformersEngine(checkpoint, hardware, slots=slots, longest_context=context_length)
 
 
 def _open_fake(spec: str, slots: int, context_length: int | None) -> FakeEngine:

@@ -28,12 +28,14 @@ EMBED_SAMPLING = Sampling(max_tokens=1)
 Vector = tuple[float, ...]
 """Of length 1, each component exact in float16."""
 
-TOLERANCES = {"float32": 2**-10 + 1e-4, "float16": 0.004, "bfloat16": 0.04}
+TOLERANCES = {"float32": 2**-10 + 1e-4, "float16": 0.008, "bfloat16": 0.06}
 """Longest difference between two honest vectors of length 1, by the coarser number format of the two machines.
 
 float32: rounding to 11 bits moves each of the two by at most 2**-11, and sums in another order by less than 1e-4.
-float16 and bfloat16: MEASURED. Not calibrated
-model by model: inside these two little is proven, outside a second look is due.
+float16 and bfloat16: against float32 the largest difference was 0.0040 and 0.0298, in 40 prompts on each of two
+untrained models of two layers; two machines may err to opposite sides, so the bounds are twice that. A test measures
+it again. Deeper models may need a wider bound: outside of it a second look is due, inside it a vector that was made
+from coarser weights may pass.
 """
 
 
@@ -91,13 +93,13 @@ def read_embedding(text: str) -> Vector:
     return vector
 
 
-def compare_embeddings(claimed: Vector, replayed: Vector, number_format: str) -> EmbeddingDistance:
+def compare_embeddings(claimed: Vector, replayed: Vector, *number_formats: str) -> EmbeddingDistance:
     """How far the vector of an answer is from that of a replay, both as they are read from a text.
 
-    `number_format` is the coarser one of the two runs: float32, float16 or bfloat16; another raises KeyError. Raises
+    `number_formats` are those of the two runs: float32, float16 or bfloat16; another raises KeyError. Raises
     `InvalidChunk` for a vector with another number of dimensions than the replay's: another model made it.
     """
-    tolerance = TOLERANCES[number_format]
+    tolerance = max(TOLERANCES[name] for name in number_formats)
     # (5) it has as many dimensions as the model gives
     if len(claimed) != len(replayed):
         raise InvalidChunk(f"the embedding has {len(claimed)} dimensions, the replay {len(replayed)}", check=5)
