@@ -15,7 +15,7 @@ from tallynet.protocol.chunk import ChunkBody, Transcript, sign_chunk
 from tallynet.protocol.commitment import commit_prompt, prompt_salt
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import NodeUnreachable, TallyError
-from tallynet.protocol.job import verify_job
+from tallynet.protocol.job import Task, verify_job
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
 from tallynet.protocol.merkle import Tree
@@ -85,6 +85,8 @@ class ScriptedNode:
     prompt_price: int = 2
     completion_price: int = 3
     free_slots: int = 4
+    task: int = Task.GENERATE
+    evidence: str = "replayable"
     pieces: tuple[ChunkBody, ...] = PIECES
     pieces_on_retry: tuple[ChunkBody, ...] | None = None
     """A forgetful node: another answer when the job comes again."""
@@ -119,7 +121,7 @@ class ScriptedNode:
         offer = Offer(
             model=self.model, name=self.name, context_length=512, prompt_price=Wei(self.prompt_price),
             completion_price=Wei(self.completion_price), tokens_per_second=self.tokens_per_second, slots=4,
-            free_slots=self.free_slots, waiting=0, evidence="replayable",
+            free_slots=self.free_slots, waiting=0, evidence=self.evidence, task=self.task,
         )  # fmt: skip
         advert = Advert(
             peer=self.key.peer_id, addresses=self.transport.addresses, incarnation=Milliseconds(1), issued=now,

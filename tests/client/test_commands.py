@@ -27,7 +27,7 @@ from tests.client.scripted_node import MODEL, TEXT, leaf_with, with_body
 from tests.client.test_blocking import cancelled, interrupt_once
 
 app = typer.Typer()
-for function in (commands.models, commands.nodes, commands.ask):
+for function in (commands.models, commands.nodes, commands.ask, commands.embed):
     app.command()(function)
 
 Run = Callable[..., Result]
@@ -80,6 +80,8 @@ def test_models_as_json(run: Run) -> None:
                 "completion_price_wei": 3,
                 "tokens_per_second": 100,
                 "free_slots": 4,
+                "task": 1,
+                "evidence": "replayable",
             }
         ]
     }

@@ -2,8 +2,8 @@
 
 In reading order: `client` and `blocking`, its two faces; `order` and `terms` (1); `directory`, `market` and `ranking`,
 who is asked (2); `conversation`, `dispatch` and `answer_stream`, how the answer comes (3); `receipt_checks` and
-`answer`, what holds the node to it (4); `anchor_wait` (5). `portal` is the loop behind the blocking client,
-`commands` and `display` are the command line.
+`answer`, what holds the node to it, and `embedding`, the same for vectors (4); `anchor_wait` (5). `portal` is the loop
+behind the blocking client, `commands` and `display` are the command line.
 """
 
 from tallynet.client.answer import Answer, Usage, save_bundle
@@ -11,6 +11,7 @@ from tallynet.client.answer_stream import AnswerStream
 from tallynet.client.blocking import BlockingStream, Client
 from tallynet.client.client import AsyncClient
 from tallynet.client.dispatch import Failure
+from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.order import Prompt
 from tallynet.client.terms import AskOptions
@@ -22,6 +23,8 @@ __all__ = [
     "AsyncClient",
     "BlockingStream",
     "Client",
+    "EmbedOptions",
+    "Embedding",
     "Failure",
     "ModelOnOffer",
     "Prompt",

@@ -14,6 +14,7 @@ from typing import Self, Unpack
 from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
 from tallynet.client.client import AsyncClient, wall_clock
+from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.order import Prompt
 from tallynet.client.portal import Portal
@@ -66,6 +67,10 @@ class Client:
             return client.stream(model, prompt, **options)
 
         return BlockingStream(self._portal, self._portal.call(prepare))
+
+    def embed(self, model: str, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> list[Embedding]:
+        """See `AsyncClient.embed`."""
+        return self._portal.call(lambda client: client.embed(model, texts, **options))
 
     def wait_for_anchor(self, bundle: Bundle, seconds: float) -> Bundle:
         """See `AsyncClient.wait_for_anchor`."""

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
@@ -21,6 +22,7 @@ from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
 from tallynet.client.directory import Directory, read_peers
 from tallynet.client.dispatch import Dispatch
+from tallynet.client.embedding import Embedding, EmbedOptions, embed_all, embedding_terms, read_answer
 from tallynet.client.keeping import Keeper
 from tallynet.client.market import ModelOnOffer, gather
 from tallynet.client.order import HIGHEST_PRICE, Prompt, place, read_prompt
@@ -35,7 +37,8 @@ from tallynet.network.log_reader import LogReader
 from tallynet.network.transport import Transport
 from tallynet.protocol.advert import VerifiedAdvert
 from tallynet.protocol.bundle import Bundle
-from tallynet.protocol.errors import NoNodes
+from tallynet.protocol.errors import InvalidJob, NoNodes
+from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.keystore import open_keystore
 from tallynet.protocol.request import Request
@@ -101,6 +104,21 @@ class AsyncClient:
         request, terms = read_prompt(prompt), read_terms(**options)
         return AnswerStream(lambda: self._prepare(model, request, terms), terms.seconds, self._keeper.keep)
 
+    async def embed(self, model: str, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> list[Embedding]:
+        """The vector of each text, in their order, every one with its receipt. Raises what `ask` raises.
+
+        Each text is a job of its own; some are under way at the same time. An error ends all of them.
+        """
+        terms = embedding_terms(**options)
+
+        async def embed_one(text: str) -> Embedding:
+            request = read_prompt(Request(text=text))
+            prepare = partial(self._prepare, model, request, terms)
+            async with AnswerStream(prepare, terms.seconds, self._keeper.keep) as stream:
+                return read_answer(await stream.finish())
+
+        return await embed_all([texts] if isinstance(texts, str) else texts, embed_one)
+
     async def wait_for_anchor(self, bundle: Bundle, seconds: float) -> Bundle:
         """The bundle with its inclusion under a confirmed anchor, looked for until `seconds` are over.
 
@@ -129,9 +147,10 @@ class AsyncClient:
     async def _prepare(self, model: str, request: Request, terms: Terms) -> Dispatch:
         """(1) Find, rank, sign."""
         directory = self._running()
-        candidates = await directory.find(model, terms.node)
+        candidates = _able(await directory.find(model, terms.node), terms)
         demand = _demand(request, terms)
         key = await self._signer()
+        await trio.lowlevel.checkpoint_if_cancelled()  # else nothing, not even a time, would be left
         left = trio.current_effective_deadline() - trio.current_time()
         order = place(
             request, candidates[0].offer.model, terms, key=key, domain=self.network.domain, now=self._clock(),
@@ -183,6 +202,18 @@ def _open_transport() -> Transport:
     from tallynet.network.host import Libp2pTransport  # slow, and of no use where another transport is given
 
     return Libp2pTransport(Key.generate(), listen=())
+
+
+def _able(candidates: Sequence[Candidate], terms: Terms) -> Sequence[Candidate]:
+    """Those whose advert says that the model does what is asked. Raises `InvalidJob` when there is none."""
+    able = [candidate for candidate in candidates if candidate.offer.task == terms.task]
+    if not able:
+        embeds = candidates[0].offer.task == Task.EMBED
+        raise InvalidJob(
+            f"the model {candidates[0].offer.name!r} {'makes vectors' if embeds else 'makes no vectors'}",
+            remedy="Use `embed` for it." if embeds else "Use `ask`, or another model.",
+        )
+    return able
 
 
 def _demand(request: Request, terms: Terms) -> Demand:

@@ -1,6 +1,7 @@
-"""`tallynet models`, `tallynet nodes`, `tallynet ask`."""
+"""`tallynet models`, `tallynet nodes`, `tallynet ask`, `tallynet embed`."""
 
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -12,16 +13,22 @@ from tallynet.client.answer import Answer, save_bundle
 from tallynet.client.blocking import Client
 from tallynet.client.display import (
     describe_answer,
+    describe_embedding,
     describe_model,
     describe_node,
+    embeddings_table,
     models_table,
     nodes_table,
+    remarks,
     summary,
     write,
 )
+from tallynet.client.embedding import EmbedOptions
+from tallynet.client.market import ModelOnOffer
 from tallynet.client.terms import DEADLINE_SECONDS, AskOptions
 from tallynet.console.moments import moment
 from tallynet.console.terminal import FAILED, DebugOption, JsonOption, NetworkOption, Terminal, command
+from tallynet.protocol.advert import Offer
 from tallynet.protocol.errors import Busy, InvalidSignature, Misconfigured, Pending, Refused, Unreachable
 from tallynet.protocol.job import MAX_TOKENS
 from tallynet.protocol.keys import address_of_peer
@@ -32,6 +39,7 @@ ANCHOR_WAIT_SECONDS = 10.0
 
 ModelArgument = Annotated[str, typer.Argument(help="Its name, or its id 0x….", show_default=False)]
 PromptArgument = Annotated[str, typer.Argument(help="The question; - reads it from stdin.", show_default=False)]
+TextsArgument = Annotated[list[str], typer.Argument(help="The texts, one vector each.", show_default=False)]
 SaveOption = Annotated[
     Path | None, typer.Option("--save", metavar="FILE", help="Keep the proof in FILE (.tally).", show_default=False)
 ]
@@ -66,6 +74,7 @@ def models(network: NetworkOption = None, as_json: JsonOption = False, debug: De
         with terminal.notes.status("Looking for nodes…"):
             found = client.models()
         terminal.out.print(models_table(found))
+        _remark(terminal, found)
         terminal.result({"models": [describe_model(model) for model in found]})
 
 
@@ -78,6 +87,7 @@ def nodes(network: NetworkOption = None, as_json: JsonOption = False, debug: Deb
         with terminal.notes.status("Looking for nodes…"):
             found = client.nodes()
         terminal.out.print(nodes_table(found))
+        _remark(terminal, [offer for known in found for offer in known.advert.offers])
         terminal.result({"nodes": [describe_node(known) for known in found]})
 
 
@@ -122,6 +132,35 @@ def ask(
             raise typer.Exit(FAILED)
 
 
+def embed(
+    model: ModelArgument,
+    texts: TextsArgument,
+    save: SaveOption = None,
+    node: NodeOption = "",
+    max_price: PriceOption = None,
+    deadline: DeadlineOption = DEADLINE_SECONDS,
+    no_keep: NoKeepOption = False,
+    network: NetworkOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Turn texts into vectors of length 1, each with its receipt. The vectors themselves are in the JSON.
+
+    Example: tallynet embed my-embedder "A text." "Another text." --json
+    """
+    with command(as_json=as_json, debug=debug) as terminal:
+        if save is not None and len(texts) > 1:
+            raise Misconfigured("--save keeps the proof of one text.", remedy="Name one text, or leave out --save.")
+        check_place(save)
+        options = EmbedOptions(deadline_seconds=deadline, max_price_wei=max_price, node=read_node(node))
+        with open_client(network, keep=not no_keep) as client, terminal.notes.status("Waiting for the vectors…"):
+            embeddings = client.embed(model, texts, **options)
+        if save is not None:
+            embeddings[0].answer.save(save)
+        terminal.out.print(embeddings_table(texts, embeddings))
+        terminal.result({"embeddings": [describe_embedding(embedding, saved=save) for embedding in embeddings]})
+
+
 def open_client(network: Path | None, *, keep: bool = True) -> Client:
     """The client that a command uses."""
     return Client(network, keep=keep)
@@ -159,6 +198,12 @@ def check_place(save: Path | None) -> None:
     """Raise `Misconfigured` while nothing has been paid yet, if nothing can be saved there."""
     if save is not None and (save.is_dir() or not save.resolve().parent.is_dir()):
         raise Misconfigured(f"The bundle cannot be written to {save}.", remedy="Name a file in a folder that exists.")
+
+
+def _remark(terminal: Terminal, offers: Iterable[ModelOnOffer | Offer]) -> None:
+    text = remarks(offers)
+    if text:
+        terminal.out.print(text)
 
 
 def _show(client: Client, model: str, request: Request, options: AskOptions, terminal: Terminal) -> Answer:

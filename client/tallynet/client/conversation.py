@@ -3,7 +3,7 @@
 After any error a conversation is over and its stream is gone.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
@@ -12,8 +12,10 @@ from tallynet.client.ranking import Candidate
 from tallynet.client.receipt_checks import check_receipt
 from tallynet.network.frames import FROM_NODE, EndOfStream, receive_frame, send_frame
 from tallynet.network.transport import Stream, Transport
-from tallynet.protocol.chunk import SignedChunk, accept_chunk
-from tallynet.protocol.errors import InvalidFrame, NodeUnreachable, Refused, TallyError
+from tallynet.protocol.chunk import ChunkBody, SignedChunk, accept_chunk
+from tallynet.protocol.embedding import decode_embedding
+from tallynet.protocol.errors import InvalidChunk, InvalidFrame, NodeUnreachable, Refused, TallyError
+from tallynet.protocol.job import Task
 from tallynet.protocol.receipt import SignedReceipt, VerifiedReceipt
 from tallynet.protocol.units import Milliseconds, TokenIds
 from tallynet.protocol.wire import JOB_PROTOCOL, Accepted, Cancel, Finished, FromNode, Rejected, Streamed, error_of
@@ -130,9 +132,20 @@ class Conversation:
 
     async def _finish(self, signed: SignedReceipt) -> VerifiedReceipt:
         receipt = check_receipt(signed, self._order, self._candidate, self._transcript, len(self.prompt), self._clock())
+        if self._order.job.job.task == Task.EMBED and receipt.leaf.status.finished:
+            _check_vector(self._transcript.bodies, signed)
         self.signed_receipt = signed
         await self._stack.aclose()
         return receipt
+
+
+def _check_vector(chunks: Sequence[ChunkBody], signed: SignedReceipt) -> None:
+    """Raises `InvalidChunk`, with the receipt as evidence, when a whole answer to an embedding job is no vector."""
+    try:
+        decode_embedding(chunks)
+    except InvalidChunk as error:
+        error.evidence = {**error.evidence, "receipt": signed}
+        raise
 
 
 def _unexpected(message: FromNode) -> TallyError:

@@ -1,6 +1,6 @@
 """How offers and answers are told: to people in 80 columns, to programs as JSON. Foreign text steers no terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -8,8 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tallynet.client.answer import Answer
-from tallynet.client.market import ModelOnOffer
+from tallynet.client.embedding import Embedding
+from tallynet.client.market import REPLAYABLE, ModelOnOffer
 from tallynet.protocol.advert import Offer, VerifiedAdvert
+from tallynet.protocol.job import Task
 from tallynet.protocol.units import Wei, prefixed
 
 GWEI = 10**9
@@ -49,6 +51,29 @@ def nodes_table(adverts: Sequence[VerifiedAdvert]) -> Table:
     return table
 
 
+def remarks(offers: Iterable[ModelOnOffer | Offer]) -> Text:
+    """Lines under a table: what its columns have no room for, and nobody should miss."""
+    lines = set()
+    for offer in offers:
+        name = _name(offer.name).plain
+        if offer.evidence != REPLAYABLE:
+            lines.add(f"{name}: {plain(offer.evidence)}, nobody can check which model answers")
+        if offer.task == Task.EMBED:
+            lines.add(f"{name}: makes vectors, for `tallynet embed`")
+    return Text("\n".join(sorted(lines)), style="dim")
+
+
+def embeddings_table(texts: Sequence[str], embeddings: Sequence[Embedding]) -> Table:
+    table = _table("TEXT", "NODE", numbers=("DIMENSIONS", "LEAF", "PRICE"))
+    for text, embedding in zip(texts, embeddings, strict=True):
+        answer = embedding.answer
+        table.add_row(
+            _name(text), f"{prefixed(answer.node)[:10]}…", str(len(embedding.vector)), str(answer.index),
+            money(answer.price),
+        )  # fmt: skip
+    return table
+
+
 def summary(answer: Answer) -> Text:
     """One line under an answer."""
     speed = answer.tokens_per_second
@@ -73,6 +98,8 @@ def describe_model(model: ModelOnOffer) -> dict[str, object]:
         "completion_price_wei": model.completion_price,
         "tokens_per_second": model.tokens_per_second,
         "free_slots": model.free_slots,
+        "task": model.task,
+        "evidence": model.evidence,
     }
 
 
@@ -112,6 +139,13 @@ def describe_answer(answer: Answer, *, evidence: str, saved: Path | None) -> dic
     }
 
 
+def describe_embedding(embedding: Embedding, *, saved: Path | None) -> dict[str, object]:
+    """One object of `tallynet embed`: as `describe_answer`, with the vector instead of the text."""
+    told = describe_answer(embedding.answer, evidence=embedding.answer.evidence, saved=saved)
+    del told["text"]
+    return {"vector": list(embedding.vector), **told}
+
+
 def money(wei: Wei) -> str:
     """An amount of the chain's coin, in the unit that makes it short."""
     if wei < GWEI // 1000:
@@ -145,4 +179,5 @@ def _describe_offer(offer: Offer) -> dict[str, object]:
         "free_slots": offer.free_slots,
         "waiting": offer.waiting,
         "evidence": offer.evidence,
+        "task": offer.task,
     }

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from tallynet.protocol.advert import Offer, VerifiedAdvert
 from tallynet.protocol.units import ModelId, Wei
 
+REPLAYABLE = "replayable"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelOnOffer:
@@ -25,6 +27,10 @@ class ModelOnOffer:
     """Of the node that says it is fastest."""
     free_slots: int
     """Of all nodes together."""
+    task: int
+    """What the model does, a number of `job.Task`."""
+    evidence: str
+    """Of the node that proves least: `signature-only` when one of them cannot show that it ran this model."""
 
 
 def gather(adverts: Iterable[VerifiedAdvert]) -> list[ModelOnOffer]:
@@ -49,4 +55,6 @@ def _model(model: ModelId, offers: list[Offer]) -> ModelOnOffer:
         completion_price=cheapest.completion_price,
         tokens_per_second=max(offer.tokens_per_second for offer in offers),
         free_slots=sum(offer.free_slots for offer in offers),
+        task=offers[0].task,
+        evidence=next((offer.evidence for offer in offers if offer.evidence != REPLAYABLE), REPLAYABLE),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from tallynet.protocol.errors import InvalidJob
-from tallynet.protocol.job import MILLION, Sampling
+from tallynet.protocol.job import MILLION, Sampling, Task
 from tallynet.protocol.units import Address, Digest, Wei
 
 DEADLINE_SECONDS = 120.0
@@ -45,6 +45,7 @@ class Terms:
     max_price: Wei | None
     parents: tuple[Digest, ...]
     node: Address | None
+    task: Task = Task.GENERATE
 
 
 def read_terms(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tallynet.audit.commands import audit_app
-from tallynet.client.commands import ask, models, nodes
+from tallynet.client.commands import ask, embed, models, nodes
 from tallynet.devnet.bench.command import bench_app
 from tallynet.devnet.cheats.command import cheats
 from tallynet.devnet.demo import demo
@@ -46,7 +46,7 @@ def tallynet(
 
 
 devnet_app.command()(cheats)
-for command in (ask, models, nodes, demo):
+for command in (ask, embed, models, nodes, demo):
     app.command()(command)
 GROUPS = {"audit": audit_app, "node": node_app, "log": log_app, "devnet": devnet_app, "bench": bench_app}
 for name, group in GROUPS.items():

@@ -1,0 +1,80 @@
+"""Texts into vectors: each text is one job, and each vector comes with the answer that holds a node to it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+import trio
+
+from tallynet.client.answer import Answer
+from tallynet.client.terms import DEADLINE_SECONDS, Terms, read_terms
+from tallynet.protocol.embedding import EMBED_SAMPLING, Vector, decode_embedding
+from tallynet.protocol.errors import NodeUnreachable, TallyError
+from tallynet.protocol.job import Task
+from tallynet.protocol.units import Address, Digest
+
+AT_ONCE = 8
+"""Jobs of one call that are under way at the same time."""
+
+
+class EmbedOptions(TypedDict, total=False):
+    """The options of `embed`: those of `AskOptions` that do not sample. They hold for each text by itself."""
+
+    deadline_seconds: float
+    max_price_wei: int | None
+    parents: Sequence[Digest]
+    node: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """One text's vector. Two texts are as alike as the sum of the products of their vectors' components says."""
+
+    vector: Vector = field(repr=False)
+    """Of length 1."""
+    answer: Answer
+    """With the receipt, the price and the bundle."""
+
+
+def embedding_terms(
+    *,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    max_price_wei: int | None = None,
+    parents: Sequence[Digest] = (),
+    node: Address | None = None,
+) -> Terms:
+    """Raises `InvalidJob` for numbers that no job can carry."""
+    terms = read_terms(
+        deadline_seconds=deadline_seconds, max_price_wei=max_price_wei, parents=parents, node=node,
+        max_tokens=EMBED_SAMPLING.max_tokens,
+    )  # fmt: skip
+    return Terms(terms.sampling, terms.seconds, terms.max_price, terms.parents, terms.node, Task.EMBED)
+
+
+def read_answer(answer: Answer) -> Embedding:
+    """The vector in a verified answer. Raises `NodeUnreachable` for one that was cut short."""
+    if not answer.status.finished:
+        raise NodeUnreachable(f"The node ended the job with {answer.status.name.lower()} instead of a vector.")
+    return Embedding(decode_embedding(answer.chunks), answer)
+
+
+async def embed_all(texts: Sequence[str], embed: Callable[[str], Awaitable[Embedding]]) -> list[Embedding]:
+    """Embed all texts, some at a time; in their order. The first error ends the others and is raised."""
+    found: dict[int, Embedding] = {}
+    errors: list[TallyError] = []
+    limiter = trio.CapacityLimiter(AT_ONCE)
+
+    async def embed_one(place: int, scope: trio.CancelScope) -> None:
+        try:
+            async with limiter:
+                found[place] = await embed(texts[place])
+        except TallyError as error:
+            errors.append(error)
+            scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for place in range(len(texts)):
+            nursery.start_soon(embed_one, place, nursery.cancel_scope)
+    if errors:
+        raise errors[0]
+    return [found[place] for place in range(len(texts))]
