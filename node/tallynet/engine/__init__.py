@@ -4,6 +4,7 @@
     opening.py      `open_engine`: from an operator's words to an engine
     apart.py        ApartEngine: any of the engines below in a process of its own, child.py; line.py between them
     fake.py         FakeEngine: deterministic stand-in without torch
+    upstream/       UpstreamEngine: another server that speaks the OpenAI API
 
 What every engine uses, plain Python:
 

@@ -1,4 +1,4 @@
-"""From what an operator writes (`fake`, a directory, a hub id) to a loaded engine."""
+"""From what an operator writes (`fake`, a directory, a hub id, another server) to a loaded engine."""
 
 import gc
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.job import Task
 
 FAKE = "fake"
+UPSTREAM = "openai:"
 
 SLOTS = 16
 
@@ -25,19 +26,23 @@ def open_engine(
     slots: int = SLOTS,
     context_length: int | None = None,
     apart: bool = False,
+    api_key: str = "",
 ) -> Engine:
     """Load a model; blocks, so call it in a thread when a loop is running.
 
-    `spec` is `fake`, `fake:NAME` or `fake:NAME@TOKENS_PER_SECOND`, a model directory, or a hub id
-    `owner/name[@revision]`. `device` is auto, cpu, cuda, cuda:1 or mps; `dtype` auto, float32, bfloat16 or float16;
-    `slots` the most generations at once; `context_length` lowers the model's own, in tokens. `apart` gives the model a
-    process of its own, which a serving node wants; the fake needs none. Raises `Misconfigured`, or `Unreachable` for a
-    hub id that cannot be fetched now.
+    `spec` is `fake`, `fake:NAME` or `fake:NAME@TOKENS_PER_SECOND`, a model directory, a hub id
+    `owner/name[@revision]`, or `openai:URL#MODEL` for a server that speaks the OpenAI API, to which `api_key` is sent.
+    `device` is auto, cpu, cuda, cuda:1 or mps; `dtype` auto, float32, bfloat16 or float16; `slots` the most generations
+    at once; `context_length` lowers the model's own, in tokens. `apart` gives the model a process of its own, which a
+    serving node wants; the fake and another server need none. Raises `Misconfigured`, or `Unreachable` for a hub id
+    that cannot be fetched now and a server that does not answer.
     """
     if slots < 1 or (context_length is not None and context_length < 2):
         raise Misconfigured("an engine needs at least one slot and a context of two tokens")
     if spec == FAKE or spec.startswith(f"{FAKE}:"):
         return _open_fake(spec.removeprefix(FAKE).removeprefix(":"), slots, context_length)
+    if spec.startswith(UPSTREAM):
+        return _open_upstream(spec.removeprefix(UPSTREAM), api_key, slots, context_length)
     if apart:
         return ApartEngine(spec, device=device, dtype=dtype, slots=slots, context_length=context_length)
     checkpoint = find_checkpoint(spec)
@@ -50,6 +55,14 @@ def open_engine(
     if read_task(checkpoint.directory) is Task.EMBED:
         return EmbeddingEngine(checkpoint, hardware, longest_context=context_length)
     return TransformersEngine(checkpoint, hardware, slots=slots, longest_context=context_length)
+
+
+def _open_upstream(spec: str, api_key: str, slots: int, context_length: int | None) -> Engine:
+    """It needs no process of its own: another server does the work."""
+    from tallynet.engine.upstream import UpstreamEngine  # a client for HTTP, of use to no other engine
+    from tallynet.engine.upstream.server import Address
+
+    return UpstreamEngine(Address.read(spec, api_key), slots=slots, context_length=context_length)
 
 
 def _open_fake(spec: str, slots: int, context_length: int | None) -> FakeEngine:
