@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test check lint types layers tests torture test-anvil gas bench tiny-model evaluate-model vectors corpus contract clean
+.PHONY: demo test check lint types layers tests torture test-anvil test-upstream gas bench tiny-model evaluate-model \
+	vectors corpus contract clean
 
 demo: $(READY)  ## the life of a job in one process, with a cheat caught
 	$(BIN)/tallynet demo
@@ -32,6 +33,10 @@ torture: $(READY)  ## kill a node under load a thousand times, half an hour; KIL
 
 test-anvil: $(READY)  ## the ledger's tests against Foundry's anvil, where it is on the PATH
 	$(BIN)/pytest -q -m anvil -rs tests/ledger
+
+test-upstream: $(READY)  ## the upstream engine in front of real servers; UPSTREAM_PYTHON names an interpreter that has one of
+	@# `pip install 'transformers[serving]' accelerate`, or `pip install 'llama-cpp-python[server]' gguf` (needs gcc and cmake)
+	TALLYNET_UPSTREAM_PYTHON=$(or $(UPSTREAM_PYTHON),$(BIN)/python) $(BIN)/pytest -q -m upstream -rs tests/engine
 
 gas: $(READY)  ## what each call of the contract costs, against its limits
 	$(BIN)/python -m tests.contracts.gas
