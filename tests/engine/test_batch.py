@@ -34,9 +34,9 @@ def model(request: pytest.FixtureRequest, checkpoint: Directory) -> PreTrainedMo
 
 @pytest.fixture(scope="module", autouse=True)
 def narrow_buffers() -> Iterator[None]:
-    """Buffers that must grow after few tokens; no gradients."""
+    """Buffers whose columns are moved after few tokens; no gradients."""
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
-        patch.setattr(cache, "WIDTH", 8)
+        patch.setattr(cache, "SPARE", 4)
         torch.set_num_threads(1)
         yield
 

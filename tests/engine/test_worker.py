@@ -1,6 +1,8 @@
 """What a failing model runtime does to the generations it runs: they end with a typed error, others go on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from threading import Event
+from typing import Any
 
 import pytest
 import torch
@@ -9,9 +11,8 @@ import trio
 from tallynet.engine import Engine
 from tallynet.engine.batch import SlotBatch
 from tallynet.protocol.errors import Busy, TallyError, Unreachable
-from tallynet.protocol.units import TokenIds
 from tests.engine.conftest import Opened
-from tests.engine.generations import greedy, read
+from tests.engine.generations import Read, greedy, read
 
 UNLUCKY = (13, 13, 13)
 
@@ -27,16 +28,14 @@ async def running(engine: Opened, nursery: trio.Nursery) -> Engine:
     return engine("llama")
 
 
-def failing(
-    monkeypatch: pytest.MonkeyPatch, name: str, fails: Callable[[Sequence[int]], bool], error: Exception
-) -> None:
+def failing(monkeypatch: pytest.MonkeyPatch, name: str, fails: Callable[[Any], bool], error: Exception) -> None:
     """Let a method of the batch raise for some of its arguments."""
     honest = getattr(SlotBatch, name)
 
-    def method(self: SlotBatch, tokens: TokenIds) -> torch.Tensor:
-        if fails(tokens):
+    def method(self: SlotBatch, argument: Any) -> Any:
+        if fails(argument):
             raise error
-        return honest(self, tokens)  # type: ignore[no-any-return]
+        return honest(self, argument)
 
     monkeypatch.setattr(SlotBatch, name, method)
 
@@ -46,7 +45,7 @@ async def test_failed_prefill_ends_its_generation_only(
     running: Engine, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[TallyError]
 ) -> None:
     expected = await read(running, greedy(max_tokens=60))
-    failing(monkeypatch, "join", lambda tokens: tuple(tokens) == UNLUCKY, error)
+    failing(monkeypatch, "enter", lambda prefill: UNLUCKY in prefill.prompts, error)
 
     async with running.stream(greedy(max_tokens=60)) as pieces:
         first = await anext(pieces)
@@ -55,6 +54,42 @@ async def test_failed_prefill_ends_its_generation_only(
         rest = [piece async for piece in pieces]
     tokens = [token for piece in (first, *rest) for token in piece.tokens]
     assert tokens == expected.tokens
+
+
+async def test_one_prompt_that_fails_does_not_fail_those_prefilled_with_it(
+    running: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = await read(running, greedy((9, 9, 9)))
+    companies: list[int] = []
+    failing(monkeypatch, "enter", lambda prefill: _unlucky(prefill.prompts, companies), ERRORS[1][0])
+    all_here = Event()
+    failing(monkeypatch, "step", lambda tokens: not all_here.wait(10), RuntimeError("they never came"))
+    answers, refused = list[Read](), list[Exception]()
+
+    async def ask(prompt: tuple[int, ...]) -> None:
+        try:
+            answers.append(await read(running, greedy(prompt)))
+        except Unreachable as error:
+            refused.append(error)
+
+    async with running.stream(greedy(max_tokens=60)), trio.open_nursery() as readers:
+        for prompt in ((9, 9, 9), UNLUCKY, (9, 9, 9)):
+            readers.start_soon(ask, prompt)
+        with trio.fail_after(10):
+            while running.load().waiting < 3:
+                await trio.sleep(0.001)
+        all_here.set()
+
+    assert max(companies) > 1
+    assert len(refused) == 1
+    assert [answer.tokens for answer in answers] == [expected.tokens] * 2
+
+
+def _unlucky(prompts: list[tuple[int, ...]], companies: list[int]) -> bool:
+    """Notes how many prompts are prefilled together, when the unlucky one is among them."""
+    if UNLUCKY in prompts:
+        companies.append(len(prompts))
+    return UNLUCKY in prompts
 
 
 @pytest.mark.parametrize(("error", "kind"), ERRORS)

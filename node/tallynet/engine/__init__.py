@@ -15,8 +15,8 @@ What every engine uses, plain Python:
 The engine for Hugging Face models, the only files that import torch and transformers:
 
     model.py        TransformersEngine: threads, slots and streams
-    worker.py       the decoding thread; ticket.py   one generation on its way through it
-    batch.py        running generations that share steps; cache.py, forward.py   how
+    worker.py       the decoding thread; entrance.py, ticket.py   generations on their way through it
+    batch.py        running generations that share steps; prefill.py, cache.py, forward.py   how
     seq2seq.py      running generations of encoder-decoder models, and their replay
     sampler.py      logits into tokens; noise.py   the noise for many tokens at once
     embedding.py    EmbeddingEngine: vectors instead of tokens; embedder.py, how they are pooled and compared

@@ -1,7 +1,7 @@
 """The running generations of one model: prompts go in, every step gives the next logits of all of them.
 
-A prompt is prefilled alone, so its own numbers never depend on its neighbours. Decoding steps are shared: in float32
-a row's logits then differ by about 1e-6 from those it would have alone, in bfloat16 by up to some tenths.
+Decoding steps are shared, and so are passes over short prompts: in float32 a row's logits then differ by about 1e-6
+from those it would have alone, in bfloat16 by up to some tenths.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicS
 
 from tallynet.engine.cache import SlotCache
 from tallynet.engine.forward import Forward
+from tallynet.engine.prefill import Prefill, fitting
+from tallynet.engine.weights import context_length
 from tallynet.protocol.units import TokenIds
 
 PLAIN_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
@@ -29,11 +31,18 @@ class Batch(Protocol):
     @property
     def rows(self) -> int: ...
 
-    def join(self, prompt: TokenIds) -> Tensor:
-        """Prefill a prompt as the last row; returns the logits after it, (vocabulary,).
+    def begin(self, prompts: Sequence[TokenIds]) -> Prefill:
+        """Choose, from the first on, the prompts to prefill together; at least one, at most the free slots."""
+
+    def enter(self, prefill: Prefill) -> Tensor | None:
+        """Do a part of a prefill. Once it is complete its prompts are the last rows, and this returns the logits
+        after them, (prompts, vocabulary).
 
         When it raises, the other rows are either as they were or all gone.
         """
+
+    def join(self, prompt: TokenIds) -> Tensor:
+        """Prefill a prompt to its end as the last row; returns the logits after it, (vocabulary,). Raises as above."""
 
     def step(self, tokens: Sequence[int]) -> Tensor:
         """Append one token to every row; returns the logits after them, (rows, vocabulary)."""
@@ -48,24 +57,37 @@ class Batch(Protocol):
 class SlotBatch:
     """Many rows at once, for models whose cache is keys and values and nothing else."""
 
-    def __init__(self, model: PreTrainedModel, slots: int) -> None:
+    def __init__(self, model: PreTrainedModel, slots: int, longest: int | None = None) -> None:
+        """Rows of at most `longest` tokens; as many as the model can hold by default."""
         self.slots = slots
         self._forward = Forward(model)
-        self._cache = SlotCache()
+        self._cache = SlotCache(slots, longest or context_length(model))
 
     @property
     def rows(self) -> int:
         return len(self._cache.lengths)
 
-    def join(self, prompt: TokenIds) -> Tensor:
-        prefilled = DynamicCache()  # without the configuration: sliding layers keep every token too
-        logits, _ = self._forward([list(prompt)], prefilled)
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of all keys and values, used or not; 0 before the first row."""
+        return self._cache.nbytes
+
+    def begin(self, prompts: Sequence[TokenIds]) -> Prefill:
+        return Prefill(prompts[: fitting(prompts[: self.slots - self.rows])])
+
+    def enter(self, prefill: Prefill) -> Tensor | None:
+        logits = prefill.advance(self._forward)
+        if not prefill.complete:
+            return None
         try:
-            self._cache.join(prefilled, len(prompt))
+            self._cache.join(prefill.cache, prefill.lengths)
         except Exception:  # some layers may have moved and others not
             self._cache.clear()
             raise
-        return logits[0]
+        return logits
+
+    def join(self, prompt: TokenIds) -> Tensor:
+        return _join(self, prompt)
 
     def step(self, tokens: Sequence[int]) -> Tensor:
         self._cache.make_room()
@@ -96,9 +118,17 @@ class LoneBatch:
     def rows(self) -> int:
         return int(self._cache is not None)
 
+    def begin(self, prompts: Sequence[TokenIds]) -> Prefill:
+        return Prefill(prompts[:1])
+
+    def enter(self, prefill: Prefill) -> Tensor | None:
+        """All at once: not every state can be carried from part to part."""
+        logits, self._cache = self._forward([list(prefill.prompts[0])], None)
+        prefill.done = prefill.width
+        return logits
+
     def join(self, prompt: TokenIds) -> Tensor:
-        logits, self._cache = self._forward([list(prompt)], None)
-        return logits[0]
+        return _join(self, prompt)
 
     def step(self, tokens: Sequence[int]) -> Tensor:
         logits, self._cache = self._forward([list(tokens)], self._cache)
@@ -115,6 +145,13 @@ def can_share_steps(model: PreTrainedModel) -> bool:
     """Whether the model's cache, as transformers would build it, is keys and values and nothing else."""
     layers = DynamicCache(config=model.config).layers
     return Forward(model).takes_positions and all(type(layer) in PLAIN_LAYERS for layer in layers)
+
+
+def _join(batch: Batch, prompt: TokenIds) -> Tensor:
+    prefill = batch.begin([prompt])
+    while (logits := batch.enter(prefill)) is None:
+        pass
+    return logits[0]
 
 
 def _padding(lengths: Tensor) -> Tensor | None:

@@ -8,17 +8,18 @@ writes one new column. What a row has before its own first token is masked.
     row 2   . . . . . . a b .
 
 This is left padding, which every transformers attention with a plain cache can handle: full, sliding, grouped.
-Buffers grow when they are full and go when the last row leaves.
+The buffers hold the worst case, every row at its longest, from the first row on: they never grow.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-WIDTH = 128
-"""Buffers grow by so many columns: copying them that rarely costs little beside reading them at every step."""
+SPARE = 128
+"""Columns beyond the longest row: the columns in use are moved back to the front once in so many steps, not at each."""
 
 
 @dataclass(slots=True)
@@ -35,32 +36,43 @@ class Window:
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __init_subclass__ is untyped
-    """One layer's buffers, (capacity, heads, width, head size)."""
+    """One layer's buffers, (slots, heads, width, head size)."""
 
-    def __init__(self, window: Window, keys: Tensor, values: Tensor, width: int) -> None:
-        """Room for one row shaped like `keys` and `values`, (1, heads, …, head size)."""
+    def __init__(self, window: Window, keys: Tensor, values: Tensor, slots: int, width: int) -> None:
+        """Room for rows shaped like `keys` and `values`, (…, heads, …, head size)."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._window = window
-        self._keys = keys.new_zeros(1, keys.shape[1], width, keys.shape[3])
-        self._values = values.new_zeros(1, values.shape[1], width, values.shape[3])
+        self._keys = keys.new_zeros(slots, keys.shape[1], width, keys.shape[3])
+        self._values = values.new_zeros(slots, values.shape[1], width, values.shape[3])
         self.is_initialized = True
 
-    def arrange(self, start: int, capacity: int, width: int) -> None:
-        """Copy the columns in use into buffers of another size, to begin at `start`."""
-        self._keys = _arranged(self._keys, self._window, start, capacity, width)
-        self._values = _arranged(self._values, self._window, start, capacity, width)
+    @property
+    def buffers(self) -> tuple[Tensor, Tensor]:
+        return self._keys, self._values
+
+    def shift(self, start: int) -> None:
+        """Move the columns in use so that they begin at `start`."""
+        window = self._window
+        for buffer in self.buffers:
+            used = buffer[: window.rows, :, window.start : window.end].clone()  # the old and new place overlap
+            buffer[: window.rows, :, start : start + window.span] = used
 
     def put(self, row: int, keys: Tensor, values: Tensor) -> None:
-        """Write a prefilled row, (1, heads, length, head size), up to the last column in use."""
-        end, length = self._window.end, keys.shape[2]
-        for buffer, prefilled in ((self._keys, keys), (self._values, values)):
-            buffer[row].zero_()  # masked columns have weight 0, and 0 · NaN would still be NaN
-            buffer[row, :, end - length : end] = prefilled[0]
+        """Write a row's prefilled columns, (heads, length, head size), up to the last column in use."""
+        end, length = self._window.end, keys.shape[1]
+        for buffer, prefilled in zip(self.buffers, (keys, values), strict=True):
+            buffer[row, :, end - length : end] = prefilled
+
+    def blank(self, row: int, rows: int, start: int, end: int) -> None:
+        """Zero columns of the rows from `row` on: masked ones have weight 0, and 0 · NaN would still be NaN."""
+        for buffer in self.buffers:
+            buffer[row:rows, :, start:end] = 0
 
     def move(self, source: int, target: int) -> None:
         """Copy one row over another."""
-        for buffer in (self._keys, self._values):
-            buffer[target] = buffer[source]
+        used = slice(self._window.start, self._window.end)
+        for buffer in self.buffers:
+            buffer[target, :, used] = buffer[source, :, used]
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
@@ -72,7 +84,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __init
         return self._keys[:rows, :, start : end + 1], self._values[:rows, :, start : end + 1]
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Nothing is left to do: buffers exist as long as there are rows."""
+        """Nothing is left to do: buffers exist since the first row."""
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self._window.span + query_length, 0
@@ -87,26 +99,35 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]  # its __init
 class SlotCache(Cache):
     """Rows join with their prefilled cache, leave by index, and grow by one column a step."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: int, longest: int) -> None:
+        """Room for `slots` rows of at most `longest` tokens."""
         self._window = Window()
-        self._capacity = 0
-        self._width = 0
+        self._slots = slots
+        self._width = longest + SPARE
         self.lengths: list[int] = []
         """Tokens of each row."""
         super().__init__(layers=[])
 
-    def join(self, prefilled: Cache, length: int) -> None:
-        """Add a row behind the others; `prefilled` holds its `length` tokens."""
-        window, row = self._window, self._window.rows
-        if row == 0:
-            self._allocate(prefilled, length)
-        elif row == self._capacity or length > window.end:
-            self._arrange(max(window.end, length), 2 * row if row == self._capacity else self._capacity)
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all buffers; 0 before the first row."""
+        return sum(buffer.nbytes for layer in self._slot_layers for buffer in layer.buffers)
+
+    def join(self, prefilled: Cache, lengths: Sequence[int]) -> None:
+        """Add rows behind the others; row i of `prefilled`, aligned to the right, holds `lengths[i]` tokens."""
+        window, first, span = self._window, self._window.rows, max(lengths)
+        if not self.layers:
+            self._allocate(prefilled)
+        if span > window.end:
+            self._shift(span)
+        self._widen(window.end - span)
         for layer, source in zip(self._slot_layers, prefilled.layers, strict=True):
-            layer.put(row, *_states(source))
-        window.rows += 1
-        self.lengths.append(length)
-        self._trim()
+            keys, values = _states(source)
+            for row, length in enumerate(lengths):
+                layer.put(first + row, keys[row, :, -length:], values[row, :, -length:])
+                layer.blank(first + row, first + row + 1, window.start, window.end - length)
+        window.rows += len(lengths)
+        self.lengths.extend(lengths)
 
     def leave(self, row: int) -> None:
         """Remove a row; the last row takes its index."""
@@ -117,22 +138,19 @@ class SlotCache(Cache):
         self.lengths[row] = self.lengths[last]
         self.lengths.pop()
         self._window.rows = last
-        if last:
-            self._trim()
-        else:
+        self._window.start = self._window.end - max(self.lengths, default=0)
+        if not last:
             self.clear()
 
     def clear(self) -> None:
-        """Remove all rows and their memory."""
-        self.layers.clear()
-        self._capacity = self._width = 0
+        """Remove all rows; the buffers stay."""
         self._window.rows = self._window.start = self._window.end = 0
         self.lengths.clear()
 
     def make_room(self) -> None:
         """Before a step: see that the buffers have a column for it."""
         if self._window.end == self._width:
-            self._arrange(self._window.span, self._capacity)
+            self._shift(self._window.span)
 
     def advance(self) -> None:
         """After a step: count the column that was written."""
@@ -144,28 +162,25 @@ class SlotCache(Cache):
     def _slot_layers(self) -> list[SlotLayer]:
         return cast(list[SlotLayer], self.layers)
 
-    def _allocate(self, prefilled: Cache, length: int) -> None:
-        self._capacity, self._width = 1, _width_for(length)
-        self._window.start, self._window.end = 0, length
-        for source in prefilled.layers:
-            self.layers.append(SlotLayer(self._window, *_states(source), self._width))
+    def _allocate(self, prefilled: Cache) -> None:
+        states = [_states(source) for source in prefilled.layers]
+        self.layers.extend([SlotLayer(self._window, *pair, self._slots, self._width) for pair in states])
 
-    def _arrange(self, end: int, capacity: int) -> None:
-        """Move the columns in use so that they end before `end`, in buffers with room for more."""
-        width, start = _width_for(end), end - self._window.span
-        for layer in self._slot_layers:
-            layer.arrange(start, capacity, width)
-        self._capacity, self._width = capacity, width
+    def _shift(self, end: int) -> None:
+        """Move the columns in use so that they end before `end`."""
+        start = end - self._window.span
+        if self._window.rows:
+            for layer in self._slot_layers:
+                layer.shift(start)
         self._window.start, self._window.end = start, end
 
-    def _trim(self) -> None:
-        """Leave out the columns that no row uses any more."""
-        self._window.start = self._window.end - max(self.lengths)
-
-
-def _width_for(length: int) -> int:
-    """Columns of a buffer that holds `length` and up to `WIDTH` more."""
-    return length // WIDTH * WIDTH + WIDTH
+    def _widen(self, start: int) -> None:
+        """Let the window begin at `start` at the latest: the rows have had something else there."""
+        window = self._window
+        if start < window.start:
+            for layer in self._slot_layers:
+                layer.blank(0, window.rows, start, window.start)
+            window.start = start
 
 
 def _states(layer: object) -> tuple[Tensor, Tensor]:
@@ -174,9 +189,3 @@ def _states(layer: object) -> tuple[Tensor, Tensor]:
     if not isinstance(keys, Tensor) or not isinstance(values, Tensor):
         raise TypeError(f"a cache layer of type {type(layer).__name__} holds no keys and values")
     return keys, values
-
-
-def _arranged(buffer: Tensor, window: Window, start: int, capacity: int, width: int) -> Tensor:
-    target = buffer.new_zeros(capacity, buffer.shape[1], width, buffer.shape[3])
-    target[: window.rows, :, start : start + window.span] = buffer[: window.rows, :, window.start : window.end]
-    return target

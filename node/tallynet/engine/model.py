@@ -45,13 +45,14 @@ class TransformersEngine:
         manifest = read_manifest(checkpoint.directory)
         self._tokenizer = Tokenizer(checkpoint.directory)
         self._model = load_weights(checkpoint.directory, hardware)
-        self._trial = try_out(self._model, slots)
+        context = context_length(self._model, self._tokenizer.length_limit, longest_context)
+        self._trial = try_out(self._model, slots, context)
         self._ends = end_tokens(self._model, self._tokenizer.end)
         self._info = EngineInfo.of(
             checkpoint.name,
             manifest,
             describe(hardware, self._model.config._attn_implementation),
-            context_length=context_length(self._model, self._tokenizer.length_limit, longest_context),
+            context_length=context,
             vocabulary_size=vocabulary_size(self._model),
             slots=self._trial.batch.slots,
         )

@@ -18,15 +18,16 @@ log = logging.getLogger(__name__)
 PROMPTS = ((1, 2, 3), (4, 5, 6, 7, 8, 9, 10))
 """Of different lengths, so that one of them is padded."""
 
+TRIAL_COLUMNS = 16
+
+SMALL_PARAMETERS = 500_000_000
+
 TOLERANCES = {torch.float32: 1e-3, torch.float16: 0.02, torch.bfloat16: 0.1}
 """Largest honest difference between a row's logits alone and in company, relative to the largest logit."""
 
 STEPS = 8
 STEP_SECONDS = 1.0
 """A measurement ends after this many steps, or after this time."""
-
-SMALL_PARAMETERS = 500_000_000
-"""Models above this always profit from every core, and trying would take long."""
 
 THREADS = torch.get_num_threads()
 """The most threads: torch's own choice, the number of physical cores."""
@@ -46,12 +47,16 @@ class Trial:
     """The shortest decoding step of one row."""
 
 
-def try_out(model: PreTrainedModel, slots: int) -> Trial:
-    """Try the model with up to `slots` rows. Raises `Misconfigured` when it cannot decode at all."""
+def try_out(model: PreTrainedModel, slots: int, longest: int | None = None) -> Trial:
+    """Try the model with up to `slots` rows of at most `longest` tokens; their buffers are then in place.
+
+    Raises `Misconfigured` when it cannot decode at all.
+    """
+    # larger models always profit from every core, and trying would take long
     small = model.device.type == "cpu" and model.num_parameters() <= SMALL_PARAMETERS
     torch.set_num_threads(1 if small else THREADS)
     with torch.inference_mode():
-        batch = _choose_batch(model, slots)
+        batch = _choose_batch(model, slots, longest)
         threads, seconds = torch.get_num_threads(), _step_seconds(batch)
         while small and threads * 2 <= THREADS:
             torch.set_num_threads(threads * 2)
@@ -63,7 +68,7 @@ def try_out(model: PreTrainedModel, slots: int) -> Trial:
     return Trial(batch, threads, seconds)
 
 
-def _choose_batch(model: PreTrainedModel, slots: int) -> Batch:
+def _choose_batch(model: PreTrainedModel, slots: int, longest: int | None) -> Batch:
     """Rows share steps where the model's cache allows it and a trial gives the same logits as alone."""
     if model.config.is_encoder_decoder:
         return _choose_seq2seq(model, slots)
@@ -72,7 +77,7 @@ def _choose_batch(model: PreTrainedModel, slots: int) -> Batch:
     except Exception as error:  # foreign code; whatever it raises, the model is of no use here
         raise Misconfigured(f"{type(model).__name__} cannot decode step by step: {error}") from error
     if can_share_steps(model) and _agrees(model, torch.stack(alone)):
-        return SlotBatch(model, slots)
+        return SlotBatch(model, slots, longest)
     log.info("%s runs one generation at a time: its cache cannot be shared", type(model).__name__)
     return LoneBatch(model)
 
@@ -89,7 +94,7 @@ def _choose_seq2seq(model: PreTrainedModel, slots: int) -> Batch:
 
 def _agrees(model: PreTrainedModel, alone: Tensor) -> bool:
     try:
-        together = _trial_step(SlotBatch(model, len(PROMPTS)), PROMPTS)
+        together = _trial_step(SlotBatch(model, len(PROMPTS), TRIAL_COLUMNS), PROMPTS)
     except Exception as error:  # as above; the answer is no
         log.debug("no shared steps", exc_info=error)
         return False

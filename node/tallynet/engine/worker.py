@@ -1,18 +1,20 @@
 """The thread that decodes: admits generations in arrival order, gives each a token per step, sends off the pieces.
 
-Generations share steps but nothing else: a row's tokens follow from its own prompt, parameters and seed. Torch and
-the trio loop share Python's interpreter lock; the thread waits for nothing but that and new arrivals.
+Generations share steps but nothing else: a row's tokens follow from its own prompt, parameters and seed. Between two
+steps a bounded part of the waiting prompts is prefilled, so that a long one holds up nobody. Torch and the trio loop
+share Python's interpreter lock; the thread waits for nothing but that and new arrivals.
 """
 
 import logging
 import math
-import queue
 import time
 from collections.abc import Callable
 
 import torch
 
 from tallynet.engine.batch import Batch
+from tallynet.engine.entrance import Entering, Entrance
+from tallynet.engine.prefill import PART_TOKENS
 from tallynet.engine.sampler import Choice, Draw, sample_rows
 from tallynet.engine.ticket import Item, Ticket
 from tallynet.protocol.errors import Busy, TallyError, Unreachable
@@ -37,7 +39,8 @@ class Worker:
     def __init__(self, batch: Batch, step_seconds: float, deliver: Deliver) -> None:
         self._batch = batch
         self._deliver = deliver
-        self._arrivals: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._entrance = Entrance()
+        self._entering: Entering | None = None
         self._stopping = False
         self._rows: list[tuple[Ticket, int]] = []
         """The running generations and their latest tokens, numbered like the rows of the batch."""
@@ -46,17 +49,17 @@ class Worker:
         """Seconds per token of one generation, a moving average."""
 
     def submit(self, ticket: Ticket) -> None:
-        self._arrivals.put(ticket)
+        self._entrance.submit(ticket)
 
     def stop(self) -> None:
         """End `work` before the next token."""
         self._stopping = True
-        self._arrivals.put(None)
+        self._entrance.wake()
 
     def work(self) -> None:
         """Decode until stopped; inside `torch.inference_mode()`."""
         while not self._stopping:
-            self._wait_for_arrival()
+            self._entrance.look(wait=not self._rows and self._entering is None)
             began = time.perf_counter()
             self._drop_left()
             self._admit()
@@ -67,41 +70,48 @@ class Worker:
             ticket.running = False
         self._batch.clear()
 
-    def _wait_for_arrival(self) -> None:
-        if not self._rows:
-            ticket = self._arrivals.get()
-            if ticket is not None:
-                self._start(ticket)
-
     def _drop_left(self) -> None:
         for row in reversed(range(len(self._rows))):
             if self._rows[row][0].left:
                 self._end(row)
+        if self._entering is not None and self._entering.left:
+            self._entering.release()
+            self._entering = None
 
     def _admit(self) -> None:
-        while len(self._rows) < self._batch.slots and not self._stopping:
-            try:
-                ticket = self._arrivals.get_nowait()
-            except queue.Empty:
-                return
-            if ticket is not None:
-                self._start(ticket)
+        """Prefill about PART_TOKENS of those whose turn it is, as long as there are slots."""
+        spent = 0
+        while spent < PART_TOKENS and not self._stopping:
+            if self._entering is None:
+                self._entering = self._entrance.admit(self._batch)
+                if self._entering is None:
+                    return
+                self._deliver([(ticket, None) for ticket in self._entering.tickets])
+            spent += self._enter(self._entering)
 
-    def _start(self, ticket: Ticket) -> None:
-        """Give a ticket its slot, unless its reader has left: prefill and choose the first token."""
-        if ticket.left:
-            return
-        ticket.running = True
-        self._deliver([(ticket, None)])
+    def _enter(self, entering: Entering) -> int:
+        """Prefill a part, and choose the first tokens once it is complete; returns how many positions that took."""
+        before = entering.prefill.positions
         try:
-            logits = self._batch.join(ticket.generation.prompt)
-        except Exception as error:  # foreign code on a device: whatever it raises ends this generation only
-            lost = [] if self._batch.rows == len(self._rows) else self._rows
-            self._fail([ticket, *(row[0] for row in lost)], error)
-            lost.clear()
+            logits = self._batch.enter(entering.prefill)
+        except Exception as error:  # foreign code on a device: whatever it raises ends these generations only
+            self._fail_entering(entering, error)
+            return PART_TOKENS
+        if logits is not None:
+            self._entering = None
+            first = len(self._rows)
+            self._rows.extend((ticket, 0) for ticket in entering.tickets)
+            self._choose(logits, first)
+        return entering.prefill.positions - before
+
+    def _fail_entering(self, entering: Entering, error: Exception) -> None:
+        self._entering = None
+        if self._batch.rows != len(self._rows):
+            self._lose(error)
+        if len(entering.tickets) > 1:
+            self._entrance.separate(entering)
         else:
-            self._rows.append((ticket, 0))
-            self._choose(logits[None], len(self._rows) - 1)
+            self._fail(entering.tickets, error)
 
     def _step(self) -> None:
         """One more token for every row."""
