@@ -14,6 +14,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicS
 
 from tallynet.engine.cache import SlotCache
 from tallynet.engine.forward import Forward
+from tallynet.engine.packing import PackedLinears
 from tallynet.engine.prefill import Prefill, fitting
 from tallynet.engine.weights import context_length
 from tallynet.protocol.units import TokenIds
@@ -61,6 +62,7 @@ class SlotBatch:
         """Rows of at most `longest` tokens; as many as the model can hold by default."""
         self.slots = slots
         self._forward = Forward(model)
+        self._packed = PackedLinears(model)
         self._cache = SlotCache(slots, longest or context_length(model))
 
     @property
@@ -76,7 +78,8 @@ class SlotBatch:
         return Prefill(prompts[: fitting(prompts[: self.slots - self.rows])])
 
     def enter(self, prefill: Prefill) -> Tensor | None:
-        logits = prefill.advance(self._forward)
+        with self._packed:
+            logits = prefill.advance(self._forward)
         if not prefill.complete:
             return None
         try:
@@ -92,9 +95,10 @@ class SlotBatch:
     def step(self, tokens: Sequence[int]) -> Tensor:
         self._cache.make_room()
         lengths = torch.tensor(self._cache.lengths)
-        logits, _ = self._forward(
-            [[token] for token in tokens], self._cache, positions=lengths[:, None], mask=_padding(lengths)
-        )
+        with self._packed:
+            logits, _ = self._forward(
+                [[token] for token in tokens], self._cache, positions=lengths[:, None], mask=_padding(lengths)
+            )
         self._cache.advance()
         return logits
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tallynet.engine.batch import Batch, LoneBatch, SlotBatch, can_share_steps
+from tallynet.engine.packing import SMALL_PARAMETERS
 from tallynet.engine.seq2seq import Seq2SeqBatch
 from tallynet.protocol.errors import Misconfigured
 
@@ -19,8 +20,6 @@ PROMPTS = ((1, 2, 3), (4, 5, 6, 7, 8, 9, 10))
 """Of different lengths, so that one of them is padded."""
 
 TRIAL_COLUMNS = 16
-
-SMALL_PARAMETERS = 500_000_000
 
 TOLERANCES = {torch.float32: 1e-3, torch.float16: 0.02, torch.bfloat16: 0.1}
 """Largest honest difference between a row's logits alone and in company, relative to the largest logit."""
