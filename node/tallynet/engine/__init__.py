@@ -16,7 +16,8 @@ The engine for Hugging Face models, the only files that import torch and transfo
 
     model.py        TransformersEngine: threads, slots and streams
     worker.py       the decoding thread; entrance.py, ticket.py   generations on their way through it
-    batch.py        running generations that share steps; prefill.py, cache.py, forward.py, packing.py   how
+    batch.py        running generations that share steps; cache.py, forward.py, packing.py   how
+    prefill.py      prompts on their way into a batch; prefixes.py   what is kept of them
     seq2seq.py      running generations of encoder-decoder models, and their replay
     sampler.py      logits into tokens; noise.py   the noise for many tokens at once
     embedding.py    EmbeddingEngine: vectors instead of tokens; embedder.py, how they are pooled and compared

@@ -12,10 +12,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-from tallynet.engine.cache import SlotCache
+from tallynet.engine.cache import SlotCache, states_of
 from tallynet.engine.forward import Forward
 from tallynet.engine.packing import PackedLinears
 from tallynet.engine.prefill import Prefill, fitting
+from tallynet.engine.prefixes import Prefixes
 from tallynet.engine.weights import context_length
 from tallynet.protocol.units import TokenIds
 
@@ -59,11 +60,14 @@ class SlotBatch:
     """Many rows at once, for models whose cache is keys and values and nothing else."""
 
     def __init__(self, model: PreTrainedModel, slots: int, longest: int | None = None) -> None:
-        """Rows of at most `longest` tokens; as many as the model can hold by default."""
+        """Rows of at most `longest` tokens, as many as the model can hold by default; as many tokens of prompts that
+        ended are kept for those that begin alike."""
+        longest = longest or context_length(model)
         self.slots = slots
         self._forward = Forward(model)
         self._packed = PackedLinears(model)
-        self._cache = SlotCache(slots, longest or context_length(model))
+        self._cache = SlotCache(slots, longest)
+        self._prefixes = Prefixes(longest)
 
     @property
     def rows(self) -> int:
@@ -71,23 +75,38 @@ class SlotBatch:
 
     @property
     def cache_bytes(self) -> int:
-        """Bytes of all keys and values, used or not; 0 before the first row."""
+        """Bytes of the buffers of keys and values, used or not; 0 before the first row."""
         return self._cache.nbytes
 
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of the packed copies of weights."""
+        return self._packed.nbytes
+
     def begin(self, prompts: Sequence[TokenIds]) -> Prefill:
-        return Prefill(prompts[: fitting(prompts[: self.slots - self.rows])])
+        prompts = prompts[: self.slots - self.rows]
+        begun = self._prefixes.find(prompts[0])
+        if begun is not None:
+            return Prefill(prompts[:1], begun.cache(), done=begun.tokens, given=begun.tokens)
+        return Prefill(prompts[: fitting(prompts)])
 
     def enter(self, prefill: Prefill) -> Tensor | None:
         with self._packed:
             logits = prefill.advance(self._forward)
         if not prefill.complete:
             return None
+        self._keep(prefill)  # before they are rows: if there is no memory for it, no other row suffers
         try:
             self._cache.join(prefill.cache, prefill.lengths)
         except Exception:  # some layers may have moved and others not
             self._cache.clear()
             raise
         return logits
+
+    def _keep(self, prefill: Prefill) -> None:
+        """For the next prompts that begin like these."""
+        for row, prompt in enumerate(prefill.prompts):
+            self._prefixes.keep(prompt, states_of(prefill.cache, row, len(prompt)))
 
     def join(self, prompt: TokenIds) -> Tensor:
         return _join(self, prompt)
@@ -107,6 +126,7 @@ class SlotBatch:
 
     def clear(self) -> None:
         self._cache.clear()
+        self._prefixes.clear()
 
 
 class LoneBatch:

@@ -183,6 +183,12 @@ class SlotCache(Cache):
             window.start = start
 
 
+def states_of(prefilled: Cache, row: int, length: int) -> list[tuple[Tensor, Tensor]]:
+    """The keys and values of one row's last `length` tokens in each layer, (1, heads, length, head size); views."""
+    pairs = [_states(layer) for layer in prefilled.layers]
+    return [(keys[row : row + 1, :, -length:], values[row : row + 1, :, -length:]) for keys, values in pairs]
+
+
 def _states(layer: object) -> tuple[Tensor, Tensor]:
     """Keys and values of a prefilled layer; raises TypeError for a layer that keeps anything else."""
     keys, values = getattr(layer, "keys", None), getattr(layer, "values", None)

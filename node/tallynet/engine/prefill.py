@@ -33,6 +33,8 @@ class Prefill:
     """Without the configuration: sliding layers keep every token too."""
     done: int = 0
     """Columns in the cache."""
+    given: int = 0
+    """Columns that were there before: another prompt's, which began with the same tokens."""
 
     @property
     def lengths(self) -> list[int]:
@@ -45,7 +47,12 @@ class Prefill:
     @property
     def positions(self) -> int:
         """Computed so far, padding included."""
-        return self.done * len(self.prompts)
+        return (self.done - self.given) * len(self.prompts)
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other prompt's numbers had a part in these."""
+        return len(self.prompts) == 1 and not self.given
 
     @property
     def complete(self) -> bool:

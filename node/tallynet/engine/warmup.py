@@ -53,17 +53,18 @@ def try_out(model: PreTrainedModel, slots: int, longest: int | None = None) -> T
     """
     # larger models always profit from every core, and trying would take long
     small = model.device.type == "cpu" and model.num_parameters() <= SMALL_PARAMETERS
-    torch.set_num_threads(1 if small else THREADS)
+    most = min(THREADS, torch.get_num_threads())
+    torch.set_num_threads(1 if small else most)
     with torch.inference_mode():
         batch = _choose_batch(model, slots, longest)
         threads, seconds = torch.get_num_threads(), _step_seconds(batch)
-        while small and threads * 2 <= THREADS:
+        while small and threads * 2 <= most:
             torch.set_num_threads(threads * 2)
             faster = _step_seconds(batch)
             if faster > seconds * WORTHWHILE:
                 break
             threads, seconds = threads * 2, faster
-    torch.set_num_threads(threads)
+    torch.set_num_threads(most)
     return Trial(batch, threads, seconds)
 
 
