@@ -15,10 +15,10 @@ from tallynet.console.terminal import DebugOption, JsonOption, command
 from tallynet.devnet.bench.proofs import measure_proofs
 from tallynet.devnet.bench.receipts import AT_ONCE, measure_receipts
 from tallynet.devnet.bench.report import Row, as_json, machine, table
+from tallynet.devnet.bench.stage import memory_stage, process_stage
+from tallynet.devnet.bench.throughput import measure_node
 from tests.benchmarks.gas import measure_gas
 from tests.benchmarks.report import KEYS
-from tests.benchmarks.stage import memory_stage, process_stage
-from tests.benchmarks.throughput import measure_node
 
 ROUNDS = 5
 THREADS = "1"

@@ -48,3 +48,38 @@ def ledger(
         terminal.out.print(table(rows))
         terminal.out.print(f"\n{before['cores']} cores; load {before['load']} before, {machine()['load']} after.")
         terminal.result(described(rows, before))
+
+
+@bench_app.command()
+def engine(
+    rounds: Annotated[int, typer.Option("--rounds", help="Rounds whose median counts.", min=1)] = 5,
+    network: Annotated[bool, typer.Option("--network", help="Also measure through the whole network.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only see that it works; the figures mean nothing.")] = False,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """The engine against transformers' own ways to answer 32 mixed requests, on one thread. About five minutes.
+
+    Example: tallynet bench engine --json --rounds 2
+    """
+    with command(as_json=as_json, debug=debug) as terminal:
+        from pathlib import Path
+        from tempfile import TemporaryDirectory
+
+        from tallynet.devnet.bench.engine import measure_engine, measure_network
+        from tallynet.devnet.bench.report import as_json as described
+        from tallynet.devnet.bench.report import machine, table
+
+        before = machine()
+        with terminal.notes.status("Measuring…") as status, TemporaryDirectory(prefix="tallynet-") as folder:
+            measured = measure_engine(Path(folder), status.update, rounds=rounds, quick=quick)
+            rows = measured.rows
+            if network:
+                status.update("through the network…")
+                rows = [*rows, measure_network(Path(folder) / "network", rounds, quick=quick)]
+        terminal.out.print(table(rows))
+        terminal.out.print(
+            f"\n{measured.tokens_identical_to_generate} of {measured.requests} answers are those of generate, token for"
+            f" token. {before['cores']} cores; load {before['load']} before, {machine()['load']} after."
+        )
+        terminal.result({**described(rows, before), **measured.summary()})

@@ -1,7 +1,7 @@
 """The two sides that are compared: an engine with nothing around it, and a client of the network.
 
-python -m tests.benchmarks.players engine DIRECTORY
-python -m tests.benchmarks.players client NETWORK_FILE
+python -m tallynet.devnet.bench.players engine DIRECTORY
+python -m tallynet.devnet.bench.players client NETWORK_FILE
 
 Each is a process of its own, which reads rounds from its standard input and writes outcomes, one JSON object a line.
 """
@@ -18,10 +18,20 @@ import msgspec
 import trio
 
 from tallynet.client import AsyncClient
+from tallynet.devnet.bench.workload import (
+    MAX_TOKENS,
+    SAMPLING,
+    TEMPERATURE,
+    Outcome,
+    Player,
+    Round,
+    Told,
+    request,
+    tally,
+)
 from tallynet.engine import Engine, Generation, open_engine
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Digest
-from tests.benchmarks.workload import MAX_TOKENS, SAMPLING, TEMPERATURE, Outcome, Player, Round, Told, request, tally
 
 DEADLINE_SECONDS = 300.0
 

@@ -19,6 +19,8 @@ import trio
 from rich.console import Console
 
 from tallynet.console.network_file import NetworkFile
+from tallynet.devnet.bench.players import client_player, engine_player
+from tallynet.devnet.bench.workload import Outcome, Player, Round
 from tallynet.devnet.board import Board
 from tallynet.devnet.fixture import open_devnet
 from tallynet.devnet.lifetime import read_ready
@@ -26,8 +28,6 @@ from tallynet.devnet.network import run_devnet
 from tallynet.devnet.plan import Plan
 from tallynet.engine import FakeEngine
 from tallynet.protocol.errors import Unreachable
-from tests.benchmarks.players import client_player, engine_player
-from tests.benchmarks.workload import Outcome, Player, Round
 
 NODE = "node-1"
 ANCHOR_SECONDS = 30.0
@@ -103,7 +103,7 @@ def _tell(board: Board, ready: trio.Event, network: NetworkFile) -> None:
 @asynccontextmanager
 async def _player_process(what: str, where: str) -> AsyncIterator[Player]:
     """One side in a process of its own; it ends when its input does."""
-    command = [sys.executable, "-m", "tests.benchmarks.players", what, where]
+    command = [sys.executable, "-m", "tallynet.devnet.bench.players", what, where]
     process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         line = _Lines(process)

@@ -4,11 +4,13 @@ import statistics
 from collections.abc import Sequence
 
 from tallynet.devnet.bench.report import Row, at_most, compare
-from tests.benchmarks.stage import Stage, resident_megabytes
-from tests.benchmarks.workload import Outcome, Round
+from tallynet.devnet.bench.stage import Stage, resident_megabytes
+from tallynet.devnet.bench.workload import Outcome, Round
 
 CROWD = 16
 LEAST_RATIO = 0.9
+LARGE_CROWD = 32
+LEAST_LARGE_RATIO = 0.95
 READY_SECONDS = 15.0
 RESIDENT_MEGABYTES = 700.0
 
@@ -33,6 +35,12 @@ async def measure_node(stage: Stage, rounds: int) -> list[Row]:
             RESIDENT_MEGABYTES,
         ),
     ]  # fmt: skip
+
+
+async def measure_large_crowd(stage: Stage, rounds: int) -> Row:
+    """Rounds with LARGE_CROWD clients; the first warms up and is not counted."""
+    pairs = await play_in_turns(stage, Round(clients=LARGE_CROWD, answers=2), rounds)
+    return compare("network_32_clients", "32 clients: network / engine", "/s", speeds(pairs), LEAST_LARGE_RATIO)
 
 
 async def play_in_turns(stage: Stage, this: Round, rounds: int) -> list[Pair]:
