@@ -22,6 +22,7 @@ The engine for Hugging Face models, the only files that import torch and transfo
     sampler.py      logits into tokens; noise.py   the noise for many tokens at once
     embedding.py    EmbeddingEngine: vectors instead of tokens; embedder.py, how they are pooled and compared
     tokenizer.py    requests into token ids; weights.py, hardware.py, warmup.py   loading and trying
+    plan.py         what that will need of memory
 
 Importing this package, the interface or the fake imports neither torch nor transformers.
 """

@@ -3,6 +3,7 @@
 import json
 import platform
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import transformers
@@ -13,6 +14,9 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 BFLOAT16_CAPABILITY = (8, 0)
 """First CUDA compute capability with bfloat16 arithmetic (Ampere)."""
+
+MEMORY = Path("/proc/meminfo")
+GROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +86,23 @@ def _usual_dtype(device: torch.device) -> torch.dtype:
         return torch.float32
     modern = torch.cuda.get_device_capability(device) >= BFLOAT16_CAPABILITY
     return torch.bfloat16 if modern else torch.float16
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that a program may still take there, as far as the system says; None where it does not."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type != "cpu" or not MEMORY.exists():
+        return None
+    lines = dict(line.split(":") for line in MEMORY.read_text().splitlines())
+    available = int(lines["MemAvailable"].removesuffix("kB")) * 1024
+    return min([available, *_left_in_group()])
+
+
+def _left_in_group() -> list[int]:
+    """What the control group leaves, where one limits the memory (containers, systemd)."""
+    try:
+        most, used = (int((GROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no such group, or no limit: it says "max"
+        return []
+    return [most - used]

@@ -1,5 +1,6 @@
 """Any Hugging Face causal or encoder-decoder model as an engine: seeded, streamed, many generations at once."""
 
+import logging
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -8,12 +9,15 @@ from functools import partial
 
 import torch
 import trio
+from transformers import PreTrainedModel
 
 from tallynet.engine.answer import Answer
+from tallynet.engine.batch import Batch, SlotBatch
 from tallynet.engine.checkpoint import Checkpoint
 from tallynet.engine.engine import EngineInfo, EngineLoad, Generation, Piece, check_generation, check_prompt
 from tallynet.engine.hardware import Hardware, describe
 from tallynet.engine.manifest import read_manifest
+from tallynet.engine.plan import Plan, fit_context
 from tallynet.engine.ticket import Item, Ticket
 from tallynet.engine.tokenizer import Tokenizer
 from tallynet.engine.warmup import try_out
@@ -22,6 +26,8 @@ from tallynet.engine.worker import Worker
 from tallynet.protocol.errors import Unreachable
 from tallynet.protocol.request import Request
 from tallynet.protocol.units import TokenIds
+
+log = logging.getLogger(__name__)
 
 SWITCH_SECONDS = 0.0005
 """How long one Python thread may keep the interpreter lock from another that wants it. With Python's usual 5 ms a
@@ -44,9 +50,12 @@ class TransformersEngine:
         """
         manifest = read_manifest(checkpoint.directory)
         self._tokenizer = Tokenizer(checkpoint.directory)
+        longest = self._tokenizer.length_limit
+        plan = fit_context(checkpoint.directory, hardware, slots, longest_context, longest)
         self._model = load_weights(checkpoint.directory, hardware)
-        context = context_length(self._model, self._tokenizer.length_limit, longest_context)
+        context = context_length(self._model, longest, plan.context_length)
         self._trial = try_out(self._model, slots, context)
+        _tell(plan, self._model, self._trial.batch)
         self._ends = end_tokens(self._model, self._tokenizer.end)
         self._info = EngineInfo.of(
             checkpoint.name,
@@ -144,6 +153,17 @@ def _hand_over(items: list[tuple[Ticket, Item | None]]) -> None:
         ticket.admitted.set()
         if item is not None:
             ticket.put(item)
+
+
+def _tell(plan: Plan, model: PreTrainedModel, batch: Batch) -> None:
+    """What was predicted, and what is there now."""
+    weights = sum(parameter.nbytes for parameter in model.parameters())
+    kv = batch.cache_bytes if isinstance(batch, SlotBatch) else 0
+    log.info(
+        "memory: %d slots of %d tokens; weights %.1f MB planned, %.1f MB there; keys and values %.1f MB planned, %.1f"
+        " MB there; at most %.1f MB in all",
+        batch.slots, plan.context_length, plan.weights / 1e6, weights / 1e6, plan.kv / 1e6, kv / 1e6, plan.total / 1e6,
+    )  # fmt: skip
 
 
 def _stopped() -> Unreachable:

@@ -67,7 +67,11 @@ def _kind(directory: Path, task: Task) -> type[AutoModel] | type[AutoModelForCau
 
 def context_length(model: PreTrainedModel, *limits: int | None) -> int:
     """Tokens the model can hold: the smallest of what its configuration and `limits` say; 2048 if none says."""
-    config = model.config.get_text_config(decoder=True)
+    return longest_context(model.config.get_text_config(decoder=True), *limits)
+
+
+def longest_context(config: object, *limits: int | None) -> int:
+    """The same from the decoder's configuration."""
     said = [getattr(config, "max_position_embeddings", None), *limits]
     return min((limit for limit in said if isinstance(limit, int) and limit > 0), default=2048)
 

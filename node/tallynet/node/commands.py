@@ -106,3 +106,37 @@ def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, deb
         for name, value in status.items():
             terminal.out.print(f"[bold]{name:>8}[/]  {value}", soft_wrap=True)
         terminal.result(status)
+
+
+@node_app.command()
+def plan(
+    model: Annotated[str, typer.Argument(help="Directory or hub id.")],
+    slots: Annotated[int, typer.Option("--slots", help="Most answers at the same time.", min=1)] = 16,
+    context: Annotated[int, typer.Option("--context", help="Most tokens of each; 0: all it can.", min=0)] = 0,
+    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Tell what a model needs of the memory, before it is loaded.
+
+    Example: tallynet node plan ./llama --slots 8 --context 4096
+    """
+    with command(as_json=as_json, debug=debug) as terminal:
+        from dataclasses import asdict
+
+        from tallynet.engine.checkpoint import find_checkpoint
+        from tallynet.engine.hardware import choose_hardware, free_bytes
+        from tallynet.engine.plan import plan_memory
+
+        hardware = choose_hardware(device, dtype)
+        planned = plan_memory(find_checkpoint(model).directory, hardware, slots, context or None)
+        free = free_bytes(hardware.device)
+        parts = {name: size for name, size in asdict(planned).items() if name not in ("slots", "context_length")}
+        where = f"{hardware.dtype_name} on {hardware.device_class}"
+        terminal.out.print(f"{planned.slots} slots of {planned.context_length} tokens, {where}:", soft_wrap=True)
+        for name, size in {**parts, "total": planned.total}.items():
+            terminal.out.print(f"{name:>10} {size / 1e6:12,.1f} MB")
+        if free is not None:
+            terminal.out.print(f"{'free now':>10} {free / 1e6:12,.1f} MB")
+        terminal.result({**asdict(planned), "total": planned.total, "free": free, "dtype": hardware.dtype_name})

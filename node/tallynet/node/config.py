@@ -35,6 +35,8 @@ class NodeConfig:
     """`fake`, a directory of a Hugging Face model, or a hub id."""
     slots: int = 16
     """Most answers that are generated at the same time."""
+    context_length: int = 0
+    """Most tokens of prompt and answer together; 0 for what the model can hold and the memory allows."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `mps`."""
     dtype: str = "auto"
@@ -76,6 +78,7 @@ class NodeConfig:
         """Raises `Misconfigured` for the first setting that cannot be."""
         for name, low, high in (
             ("slots", 1, 1024),
+            ("context_length", 0, 2**24),
             ("queue", 0, 100_000),
             ("max_tokens", 1, MAX_TOKENS),
             ("max_deadline_seconds", 1, 7 * 24 * 3600),

@@ -51,7 +51,14 @@ async def _load(config: NodeConfig) -> Engine:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, _import_slow)
         return await trio.to_thread.run_sync(
-            lambda: open_engine(config.model, device=config.device, dtype=config.dtype, slots=config.slots, apart=True),
+            lambda: open_engine(
+                config.model,
+                device=config.device,
+                dtype=config.dtype,
+                slots=config.slots,
+                context_length=config.context_length or None,
+                apart=True,
+            ),  # fmt: skip
             abandon_on_cancel=True,
         )
 
