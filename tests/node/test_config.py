@@ -157,3 +157,21 @@ def test_the_password_comes_from_the_environment_and_is_not_shown(tmp_path: Path
 def test_the_password_has_no_place_in_the_file(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="Unknown setting 'password'"):
         read(tmp_path, VALID + 'password = "correct horse"\n')
+
+
+def test_an_upstream_server_s_key_comes_from_the_variable_named_and_is_not_shown(tmp_path: Path) -> None:
+    text = VALID + 'model = "openai:http://h/v1#m"\napi_key_variable = "THEIR_KEY"\n'
+    config = read(tmp_path, text, THEIR_KEY="sk-1")
+
+    assert (config.model, config.api_key) == ("openai:http://h/v1#m", "sk-1")
+    assert "sk-1" not in repr(config)
+
+
+def test_a_variable_that_is_not_set_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="'THEIR_KEY', which is not set"):
+        read(tmp_path, VALID + 'api_key_variable = "THEIR_KEY"\n')
+
+
+def test_an_upstream_server_s_key_has_no_place_in_the_file(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="'api_key'"):
+        read(tmp_path, VALID + 'api_key = "sk-1"\n')

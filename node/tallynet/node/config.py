@@ -1,6 +1,7 @@
 """How one node is set up: a TOML file, overridden by `TALLYNET_NODE_<FIELD>` variables, checked once.
 
-Paths in the file are relative to the file. The keystore's password comes from `TALLYNET_PASSWORD` alone.
+Paths in the file are relative to the file. The keystore's password comes from `TALLYNET_PASSWORD` alone, an upstream
+server's key from the variable that the file names.
 """
 
 import dataclasses
@@ -17,6 +18,8 @@ from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.job import MAX_TOKENS
 
 PREFIX = "TALLYNET_NODE_"
+SECRETS = {"password", "api_key"}
+"""Fields that no file holds."""
 MAX_PROMISE_SECONDS = 24 * 3600
 """Clients refuse a receipt that promises its anchor later than this (spec chapter 4, check (16))."""
 
@@ -32,7 +35,9 @@ class NodeConfig:
     network: Path
     """Network file: chain, contract, bootstrap peers."""
     model: str = "fake"
-    """`fake`, a directory of a Hugging Face model, or a hub id."""
+    """`fake`, a directory of a Hugging Face model, a hub id, or `openai:URL#MODEL` for a server behind the node."""
+    api_key_variable: str = ""
+    """Name of the environment variable with that server's key; empty for none."""
     slots: int = 16
     """Most answers that are generated at the same time."""
     context_length: int = 0
@@ -73,6 +78,7 @@ class NodeConfig:
     drain_seconds: float = 20.0
     """How long a stopping node lets its jobs finish."""
     password: str = field(default="", repr=False)
+    api_key: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         """Raises `Misconfigured` for the first setting that cannot be."""
@@ -119,7 +125,7 @@ class NodeConfig:
     @classmethod
     def build(cls, settings: Mapping[str, Any], folder: Path, environment: Mapping[str, str]) -> Self:
         """Check the settings' names and types; paths are taken relative to `folder`."""
-        fields = {f.name for f in dataclasses.fields(cls)} - {"password"}
+        fields = {f.name for f in dataclasses.fields(cls)} - SECRETS
         unknown = sorted(set(settings) - fields)
         if unknown:
             raise Misconfigured(
@@ -129,9 +135,10 @@ class NodeConfig:
         for name in ("keystore", "data", "network"):
             if name in merged:
                 merged[name] = str(folder / str(merged[name]))
+        key = _api_key(str(merged.get("api_key_variable", "")), environment)
         try:
             config = msgspec.convert(
-                {**merged, "password": environment.get("TALLYNET_PASSWORD", "")},
+                {**merged, "password": environment.get("TALLYNET_PASSWORD", ""), "api_key": key},
                 cls,
                 strict=False,
                 dec_hook=_as_path,
@@ -151,6 +158,16 @@ def _as_path(kind: type, value: object) -> Path:
     if kind is not Path or not isinstance(value, str):
         raise ValueError(f"{value!r} is no {kind.__name__}")
     return Path(value)
+
+
+def _api_key(variable: str, environment: Mapping[str, str]) -> str:
+    """Raises `Misconfigured` for a variable that is not set: without the key every job would fail."""
+    if variable and not environment.get(variable):
+        raise Misconfigured(
+            f"api_key_variable names {variable!r}, which is not set.",
+            remedy="Set the variable to the upstream server's key, or leave the setting out.",
+        )
+    return environment[variable] if variable else ""
 
 
 def _from_environment(fields: set[str], environment: Mapping[str, str]) -> dict[str, object]:

@@ -58,7 +58,8 @@ async def _load(config: NodeConfig) -> Engine:
                 slots=config.slots,
                 context_length=config.context_length or None,
                 apart=True,
-            ),  # fmt: skip
+                api_key=config.api_key,
+            ),
             abandon_on_cancel=True,
         )
 
