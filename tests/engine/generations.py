@@ -30,6 +30,10 @@ class Read:
         return [logprob for piece in self.pieces for logprob in piece.logprobs]
 
     @property
+    def evidence(self) -> bytes:
+        return b"".join(piece.evidence for piece in self.pieces)
+
+    @property
     def finish(self) -> Finish | None:
         return self.pieces[-1].finish
 

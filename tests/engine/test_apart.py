@@ -10,6 +10,7 @@ import trio
 
 from tallynet.engine import open_engine
 from tallynet.engine.apart import ApartEngine
+from tallynet.engine.evidence import read_records
 from tallynet.engine.line import Admitted, Decoder, Failed, FromEngine, encode, error_of, failure
 from tallynet.protocol.errors import Busy, InvalidJob, Misconfigured, TallyError, Unreachable
 from tallynet.protocol.request import Message, Request
@@ -41,6 +42,7 @@ async def test_its_answers_are_those_of_the_engine_inside(apart: ApartEngine, en
             here, there = await read(inside, generation), await read(apart, generation)
             assert (there.tokens, there.text, there.finish) == (here.tokens, here.text, here.finish)
             assert there.logprobs == pytest.approx(here.logprobs)
+            assert len(read_records(there.evidence)) == len(read_records(here.evidence)) == 2
         nursery.cancel_scope.cancel()
     assert apart.info == inside.info
     assert apart.load().running == apart.load().waiting == 0

@@ -9,6 +9,7 @@
 What every engine uses, plain Python:
 
     answer.py       tokens become pieces; stops.py, detokenizer.py   their text
+    evidence.py     what is measured of a generation: its form
     philox.py       the sampler's noise, defined in integers
     manifest.py     the files that decide a model's output; checkpoint.py   where they lie
 
@@ -19,6 +20,7 @@ The engine for Hugging Face models, the only files that import torch and transfo
     batch.py        running generations that share steps; cache.py, forward.py, packing.py   how
     prefill.py      prompts on their way into a batch; prefixes.py   what is kept of them
     seq2seq.py      running generations of encoder-decoder models, and their replay
+    sketch.py       hidden states into evidence
     sampler.py      logits into tokens; noise.py   the noise for many tokens at once
     embedding.py    EmbeddingEngine: vectors instead of tokens; embedder.py, how they are pooled and compared
     tokenizer.py    requests into token ids; weights.py, hardware.py, warmup.py   loading and trying

@@ -23,6 +23,9 @@ LONGEST_WAIT_SECONDS = 0.5
 """Bound of that wait. A piece costs its node a signature and a message whatever its size: many generations
 with small pieces would take the processor from the decoding they wait for."""
 
+Measure = Callable[[bool], bytes]
+"""Given whether the answer ended with this token: the evidence that the token completes, if any."""
+
 
 class Answer:
     """Collects tokens and cuts pieces. `limit` is the largest number of tokens, `clock` gives seconds."""
@@ -44,20 +47,23 @@ class Answer:
         self._tokens: list[int] = []
         self._logprobs: list[float] = []
         self._text = ""
+        self._evidence = b""
         self._cut_at = float("-inf")
         self.count = 0
         """Tokens so far."""
         self.finish: Finish | None = None
 
-    def add(self, token: int, logprob: float, running: int = 1) -> Piece | None:
+    def add(self, token: int, logprob: float, running: int = 1, measure: Measure | None = None) -> Piece | None:
         """Take the next token; returns a piece when one is due, and always when `finish` becomes set.
 
-        `running` is how many generations share the engine now.
+        `running` is how many generations share the engine now. What `measure` says rides in this token's piece.
         """
         self.count += 1
         self._tokens.append(token)
         self._logprobs.append(logprob)
         self._text += self._read(token)
+        if measure is not None:
+            self._evidence += measure(self.finish is not None)
         return self._cut() if self._due(running) else None
 
     def _read(self, token: int) -> str:
@@ -80,7 +86,7 @@ class Answer:
         return self.finish is not None or full or self._clock() - self._cut_at >= wait
 
     def _cut(self) -> Piece:
-        piece = Piece(tuple(self._tokens), self._text, tuple(self._logprobs), self.finish)
-        self._tokens, self._logprobs, self._text = [], [], ""
+        piece = Piece(tuple(self._tokens), self._text, tuple(self._logprobs), self.finish, self._evidence)
+        self._tokens, self._logprobs, self._text, self._evidence = [], [], "", b""
         self._cut_at = self._clock()
         return piece

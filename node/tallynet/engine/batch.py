@@ -33,6 +33,10 @@ class Batch(Protocol):
     @property
     def rows(self) -> int: ...
 
+    @property
+    def hidden(self) -> Tensor | None:
+        """The final hidden states behind the latest logits, (rows, width); None where the model shows none."""
+
     def begin(self, prompts: Sequence[TokenIds]) -> Prefill:
         """Choose, from the first on, the prompts to prefill together; at least one, at most the free slots."""
 
@@ -72,6 +76,10 @@ class SlotBatch:
     @property
     def rows(self) -> int:
         return len(self._cache.lengths)
+
+    @property
+    def hidden(self) -> Tensor | None:
+        return _last(self._forward.hidden)
 
     @property
     def cache_bytes(self) -> int:
@@ -119,7 +127,7 @@ class SlotBatch:
                 [[token] for token in tokens], self._cache, positions=lengths[:, None], mask=_padding(lengths)
             )
         self._cache.advance()
-        return logits
+        return logits[:, -1]
 
     def leave(self, row: int) -> None:
         self._cache.leave(row)
@@ -142,6 +150,10 @@ class LoneBatch:
     def rows(self) -> int:
         return int(self._cache is not None)
 
+    @property
+    def hidden(self) -> Tensor | None:
+        return _last(self._forward.hidden)
+
     def begin(self, prompts: Sequence[TokenIds]) -> Prefill:
         return Prefill(prompts[:1])
 
@@ -149,14 +161,14 @@ class LoneBatch:
         """All at once: not every state can be carried from part to part."""
         logits, self._cache = self._forward([list(prefill.prompts[0])], None)
         prefill.done = prefill.width
-        return logits
+        return logits[:, -1]
 
     def join(self, prompt: TokenIds) -> Tensor:
         return _join(self, prompt)
 
     def step(self, tokens: Sequence[int]) -> Tensor:
         logits, self._cache = self._forward([list(tokens)], self._cache)
-        return logits
+        return logits[:, -1]
 
     def leave(self, row: int) -> None:
         self._cache = None
@@ -176,6 +188,10 @@ def _join(batch: Batch, prompt: TokenIds) -> Tensor:
     while (logits := batch.enter(prefill)) is None:
         pass
     return logits[0]
+
+
+def _last(hidden: Tensor | None) -> Tensor | None:
+    return None if hidden is None else hidden[:, -1]
 
 
 def _padding(lengths: Tensor) -> Tensor | None:

@@ -46,7 +46,7 @@ class EngineInfo:
     runtime: Digest
     """SHA-256 of `environment`: leaf field `runtime`."""
     environment: str
-    """One canonical JSON object: device class, dtype, attention kernel, torch and transformers versions."""
+    """One canonical JSON object: device class, threads, slots, dtypes, attention kernel, torch and transformers."""
     context_length: int
     """Tokens of prompt and output together."""
     vocabulary_size: int
@@ -114,7 +114,7 @@ class Piece:
     finish: Finish | None = None
     """Set on the last piece, and only there."""
     evidence: bytes = b""
-    """What else the engine measured, opaque here, at most 64 bytes a token; empty for a plain engine."""
+    """Records of the groups that these tokens complete (`evidence.read_records`); empty for a plain engine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
-"""One call of a transformers model: token ids in, the logits after them and the grown cache out."""
+"""One call of a transformers model: token ids in; the logits, the hidden states behind them and the grown cache out."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -21,6 +23,9 @@ class Forward:
         self._device = model.device
         self._takes = frozenset(inspect.signature(model.forward).parameters)
         self._cache_name = RECURRENT if RECURRENT in self._takes else "past_key_values"
+        self._head = cast(torch.nn.Module | None, model.get_output_embeddings())
+        self.hidden: Tensor | None = None
+        """The head's inputs behind the latest logits, (rows, kept, width); None for a model without a head."""
 
     @property
     def takes_positions(self) -> bool:
@@ -33,18 +38,34 @@ class Forward:
         *,
         positions: Tensor | None = None,
         mask: Tensor | None = None,
+        keep: int = 1,
     ) -> tuple[Tensor, Cache]:
         """tokens (rows, length), positions (rows, length) int64, mask (rows, columns) bool, true where a token stands.
 
-        Returns the logits of the last position, (rows, vocabulary), and the cache.
+        Returns the logits of the last `keep` positions, (rows, kept, vocabulary), and the cache.
         """
         wanted = {
             self._cache_name: cache,
             "position_ids": None if positions is None else positions.to(self._device),
             "attention_mask": None if mask is None else mask.to(self._device),
-            "logits_to_keep": 1,
+            "logits_to_keep": keep,
         }
         given = {name: value for name, value in wanted.items() if value is not None and name in self._takes}
         ids = torch.tensor(tokens, device=self._device)
-        output = cast(CausalLMOutputWithPast, self._model(input_ids=ids, use_cache=True, return_dict=True, **given))
-        return cast(Tensor, output.logits)[:, -1], cast(Cache, output[self._cache_name])
+        with self._watched_head():
+            output = cast(CausalLMOutputWithPast, self._model(input_ids=ids, use_cache=True, return_dict=True, **given))
+        self.hidden = None if self.hidden is None else self.hidden[:, -keep:]
+        return cast(Tensor, output.logits)[:, -keep:], cast(Cache, output[self._cache_name])
+
+    @contextmanager
+    def _watched_head(self) -> Iterator[None]:
+        """Fills `hidden`. The hook stays no longer than the call: several of us may share a model."""
+        self.hidden = None
+        if self._head is None:
+            yield
+            return
+        with self._head.register_forward_pre_hook(self._keep):
+            yield
+
+    def _keep(self, head: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.hidden = inputs[0]

@@ -54,13 +54,18 @@ def choose_hardware(device: str = "auto", dtype: str = "auto") -> Hardware:
     return Hardware(chosen, DTYPES[dtype])
 
 
-def describe(hardware: Hardware, attention: str) -> str:
-    """The environment as one canonical JSON object: sorted keys, no spaces, UTF-8."""
+def describe(hardware: Hardware, attention: str, *, slots: int, threads: int) -> str:
+    """The environment as one canonical JSON object: sorted keys, no spaces, UTF-8.
+
+    `slots` is the widest step, `threads` those of torch on a CPU: in float32 both decide the last bits.
+    """
     environment = {
         "attention": attention,
         "device": hardware.device_class,
         "dtype": hardware.dtype_name,
         "kv_dtype": hardware.dtype_name,
+        "slots": slots,
+        "threads": threads,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }

@@ -60,7 +60,12 @@ class TransformersEngine:
         self._info = EngineInfo.of(
             checkpoint.name,
             manifest,
-            describe(hardware, self._model.config._attn_implementation),
+            describe(
+                hardware,
+                self._model.config._attn_implementation,
+                slots=self._trial.batch.slots,
+                threads=self._trial.threads,
+            ),
             context_length=context,
             vocabulary_size=vocabulary_size(self._model),
             slots=self._trial.batch.slots,

@@ -63,7 +63,7 @@ class Prefill:
         begin, end = self.done, min(self.width, self.done + max(1, PART_TOKENS // len(self.prompts)))
         logits, _ = forward(self._columns(begin, end), self.cache, **self._padding(begin, end))
         self.done = end
-        return logits
+        return logits[:, -1]
 
     def _columns(self, begin: int, end: int) -> list[list[int]]:
         width = self.width

@@ -7,6 +7,7 @@ import trio
 from tallynet.engine.answer import Answer
 from tallynet.engine.engine import Generation, Piece
 from tallynet.engine.philox import noise_key
+from tallynet.engine.sketch import Recorder
 from tallynet.protocol.errors import TallyError
 
 Item = Piece | TallyError
@@ -22,6 +23,8 @@ class Ticket(AsyncIterator[Piece]):
     def __init__(self, generation: Generation, answer: Answer, limit: int) -> None:
         self.generation = generation
         self.answer = answer
+        """Owned by the worker's thread."""
+        self.recorder = Recorder(generation)
         """Owned by the worker's thread."""
         self.key = noise_key(generation.seed)
         self.admitted = trio.Event()

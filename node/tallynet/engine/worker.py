@@ -9,8 +9,10 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from tallynet.engine.batch import Batch
 from tallynet.engine.entrance import Entering, Entrance
@@ -101,7 +103,7 @@ class Worker:
             self._entering = None
             first = len(self._rows)
             self._rows.extend((ticket, 0) for ticket in entering.tickets)
-            self._choose(logits, first)
+            self._choose(logits, first, self._batch.hidden)
         return entering.prefill.positions - before
 
     def _fail_entering(self, entering: Entering, error: Exception) -> None:
@@ -120,28 +122,31 @@ class Worker:
         except Exception as error:  # as above, but all rows share the step
             self._lose(error)
         else:
-            self._choose(logits, 0)
+            self._choose(logits, 0, self._batch.hidden)
 
-    def _choose(self, logits: torch.Tensor, first: int) -> None:
-        """Choose the next token of the rows from `first` on; logits (rows, vocabulary)."""
+    def _choose(self, logits: Tensor, first: int, hidden: Tensor | None) -> None:
+        """Choose the next token of the rows from `first` on; logits (rows, vocabulary), hidden (rows, width)."""
         try:
             choices = sample_rows(logits, [_draw(ticket) for ticket, _ in self._rows[first:]])
+            hidden = None if hidden is None else hidden.cpu()
         except Exception as error:
             self._lose(error)
             return
         for row in reversed(range(len(choices))):
-            self._take(first + row, choices[row])
+            self._take(first + row, choices[row], None if hidden is None else hidden[row], len(choices))
         if self._outbox:
             self._deliver(self._outbox)
             self._outbox = []
 
-    def _take(self, row: int, choice: Choice) -> None:
+    def _take(self, row: int, choice: Choice, hidden: Tensor | None, shared: int) -> None:
+        """hidden (width,) on the CPU; `shared` is how many rows the step had."""
         ticket = self._rows[row][0]
         if not math.isfinite(choice.logprob):
             self._outbox.append((ticket, Unreachable("the model's numbers overflowed", remedy=REMEDY)))
             self._end(row)
             return
-        piece = ticket.answer.add(choice.token, choice.logprob, len(self._rows))
+        measure = None if hidden is None else partial(ticket.recorder.add, choice.token, hidden, shared)
+        piece = ticket.answer.add(choice.token, choice.logprob, len(self._rows), measure)
         if piece is not None:
             self._outbox.append((ticket, piece))
         if ticket.answer.finish is None:
