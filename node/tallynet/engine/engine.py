@@ -74,12 +74,11 @@ class EngineInfo:
         unheeded: tuple[str, ...] = (),
     ) -> Self:
         """With the digests `model` and `runtime` computed."""
-        runtime = Digest(hashlib.sha256(RUNTIME_TAG + environment.encode()).digest())
         return cls(
             name=name,
             manifest=manifest,
             model=manifest.model_id,
-            runtime=runtime,
+            runtime=runtime_digest(environment),
             environment=environment,
             context_length=context_length,
             vocabulary_size=vocabulary_size,
@@ -152,6 +151,11 @@ class Engine(Protocol):
         ran out of memory and `Unreachable` when the model runtime failed or the engine was stopped: what was read
         before is valid, nothing follows, and the engine goes on with other generations.
         """
+
+
+def runtime_digest(environment: str) -> Digest:
+    """Leaf field `runtime`."""
+    return Digest(hashlib.sha256(RUNTIME_TAG + environment.encode()).digest())
 
 
 def check_prompt(prompt: TokenIds, info: EngineInfo) -> None:

@@ -66,13 +66,19 @@ class Record:
 
 
 def read_records(evidence: bytes) -> tuple[Record, ...]:
-    """The records of an answer, from the evidence of its pieces joined. Raises ValueError unless they are whole."""
+    """The records of an answer, from the evidence of its pieces joined. Raises ValueError unless they are sound."""
+    # (1) it is made of whole records
     if len(evidence) % RECORD_BYTES:
         raise ValueError(f"{len(evidence)} bytes of evidence are no whole number of records of {RECORD_BYTES}")
-    return tuple(
+    records = tuple(
         Record(scale, rows, tuple(entries), Digest(exact))
         for scale, rows, *entries, exact in _FORM.iter_unpack(evidence)
     )
+    for group, record in enumerate(records):
+        # (2) every scale is finite and not below 0, every entry at least -127, and at least one generation ran
+        if not 0 <= record.scale <= LARGEST_SCALE or min(record.entries) < -LARGEST_ENTRY or not record.rows:
+            raise ValueError(f"record {group} has scale {record.scale}, {record.rows} rows, {min(record.entries)}")
+    return records
 
 
 def group_count(tokens: int) -> int:

@@ -23,7 +23,7 @@ class Forward:
         self._device = model.device
         self._takes = frozenset(inspect.signature(model.forward).parameters)
         self._cache_name = RECURRENT if RECURRENT in self._takes else "past_key_values"
-        self._head = cast(torch.nn.Module | None, model.get_output_embeddings())
+        self._head = cast(torch.nn.Module | None, model.get_output_embeddings())  # type: ignore[no-untyped-call]
         self.hidden: Tensor | None = None
         """The head's inputs behind the latest logits, (rows, kept, width); None for a model without a head."""
 
@@ -52,13 +52,13 @@ class Forward:
         }
         given = {name: value for name, value in wanted.items() if value is not None and name in self._takes}
         ids = torch.tensor(tokens, device=self._device)
-        with self._watched_head():
+        with self.watched_head():
             output = cast(CausalLMOutputWithPast, self._model(input_ids=ids, use_cache=True, return_dict=True, **given))
         self.hidden = None if self.hidden is None else self.hidden[:, -keep:]
         return cast(Tensor, output.logits)[:, -keep:], cast(Cache, output[self._cache_name])
 
     @contextmanager
-    def _watched_head(self) -> Iterator[None]:
+    def watched_head(self) -> Iterator[None]:
         """Fills `hidden`. The hook stays no longer than the call: several of us may share a model."""
         self.hidden = None
         if self._head is None:

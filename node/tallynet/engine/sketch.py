@@ -63,7 +63,7 @@ def project(hidden: Tensor, key: Digest) -> Tensor:
 
 def exact_hash(hidden: Tensor) -> Digest:
     """SHA-256 of the bytes of hidden (tokens, width) on the CPU, whose numbers are little-endian."""
-    return Digest(hashlib.sha256(memoryview(hidden.contiguous().view(torch.uint8).numpy())).digest())
+    return Digest(hashlib.sha256(hidden.contiguous().view(torch.uint8).numpy().tobytes()).digest())
 
 
 def _sign_bits(key: Digest, width: int) -> Tensor:

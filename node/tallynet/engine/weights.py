@@ -17,14 +17,17 @@ POOLER = "pooler."
 """A part of some models without a head that nothing here uses, and that many files lack."""
 
 
-def load_weights(directory: Path, hardware: Hardware, task: Task = Task.GENERATE) -> PreTrainedModel:
+def load_weights(
+    directory: Path, hardware: Hardware, task: Task = Task.GENERATE, attention: str | None = None
+) -> PreTrainedModel:
     """Load on the device, in evaluation mode, without the network; raises `Misconfigured`.
 
     To generate, a causal language model, or an encoder-decoder model where the configuration says so; to embed, a
-    model without a head.
+    model without a head. `attention` is a kernel that transformers knows, such as `eager` or `sdpa`; None leaves the
+    choice to it.
     """
     try:
-        model, missing = _load(directory, hardware.dtype, task)
+        model, missing = _load(directory, hardware.dtype, task, attention)
         module = cast(torch.nn.Module, model).to(hardware.device)
     except torch.OutOfMemoryError as error:
         raise Misconfigured(
@@ -43,12 +46,15 @@ def load_weights(directory: Path, hardware: Hardware, task: Task = Task.GENERATE
     return cast(PreTrainedModel, module.eval().requires_grad_(False))
 
 
-def _load(directory: Path, dtype: torch.dtype, task: Task) -> tuple[PreTrainedModel, set[str]]:
+def _load(
+    directory: Path, dtype: torch.dtype, task: Task, attention: str | None
+) -> tuple[PreTrainedModel, set[str]]:
     """The model, and the names of tensors that its files lack."""
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     loaded: object = _kind(directory, task).from_pretrained(
         directory,
         dtype=dtype,
+        attn_implementation=attention,
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=False,

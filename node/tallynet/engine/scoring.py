@@ -1,0 +1,152 @@
+"""Recomputed logits against the tokens that a node claims to have chosen from them.
+
+Only the CANDIDATES likeliest tokens of each position and the claimed token itself get noise. The true choice is
+sometimes another one; then the claimed token is compared with fewer rivals than it had, which can only favour the
+node: an honest token is never beaten by a rival that it beat before. Source: spec chapter 6, "Replay".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from tallynet.engine.noise import gumbel
+from tallynet.engine.philox import noise_key
+from tallynet.protocol.job import MILLION, Sampling
+from tallynet.protocol.units import Digest
+
+CANDIDATES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Of n positions."""
+
+    matches: Tensor
+    """(n,) bool"""
+    margins: Tensor
+    """(n,) float64, in logits"""
+
+
+class Candidates:
+    """The tokens of n positions that may have been chosen, the claimed one last."""
+
+    def __init__(self, logits: Tensor, claimed: Sequence[int], first: int, most: int = CANDIDATES) -> None:
+        """logits (n, vocabulary) float32, `claimed` n token ids, `first` the position of the first of them."""
+        count, size = logits.shape
+        self._logits = logits
+        self._claimed = torch.tensor(list(claimed), device=logits.device)[:, None]  # (n, 1)
+        self._totals: dict[tuple[int, int], Tensor] = {}
+        self._masses: dict[tuple[int, int], Tensor] = {}
+        self._noise: dict[Digest, Tensor] = {}
+        ids = logits.topk(min(most, size), dim=1, sorted=False).indices.sort(dim=1).values  # ties by lowest id
+        order = logits.gather(1, ids).sort(dim=1, descending=True, stable=True).indices
+        self._ids = torch.cat([ids.gather(1, order), self._claimed], dim=1)  # (n, candidates + 1)
+        self._values = logits.gather(1, self._ids)
+        self._positions = torch.arange(first, first + count, device=logits.device)
+
+    def logprobs(self) -> Tensor:
+        """(n,) of the claimed tokens under softmax(z)."""
+        return (self._values[:, -1] - self._sums).clamp(max=0)
+
+    @cached_property
+    def _sums(self) -> Tensor:
+        """(n,) float32: logsumexp of z."""
+        return self._logits.logsumexp(dim=1)
+
+    @cached_property
+    def _far(self) -> Tensor:
+        """Indices of the positions whose claimed token is less likely than all candidates."""
+        return (self._values[:, -1] < self._values[:, -2]).nonzero()[:, 0]
+
+    def score(self, sampling: Sampling, seed: Digest) -> Scores:
+        """Whether the rule chooses the claimed tokens, and by how much they miss."""
+        temperature = sampling.temperature_millionths / MILLION
+        scores = self._values.double()
+        if temperature:
+            kept = self._kept(sampling)
+            scores = scores + temperature * self._noise_of(seed)
+            edge = self._values.double().masked_fill(~kept, torch.inf).amin(dim=1)
+            gap = (edge - self._values[:, -1]).clamp(min=0).masked_fill(kept[:, -1], 0)
+            best = scores.masked_fill(~kept, -torch.inf).amax(dim=1)
+            margins = torch.maximum((best - scores[:, -1]).clamp(min=0), gap)
+        else:
+            margins = scores.amax(dim=1) - scores[:, -1]
+        return Scores(margins == 0, margins)
+
+    def outside(self, sampling: Sampling, slack: float) -> Tensor:
+        """(n,) bool: the token is filtered out whatever logits that differ by `slack` from ours one assumes."""
+        values, claimed = self._values[:, :-1], self._values[:, -1:]
+        above = values > claimed + slack
+        if not sampling.temperature_millionths:
+            return above.any(dim=1)
+        found = torch.zeros(len(values), dtype=torch.bool, device=values.device)
+        if 0 < sampling.top_k <= values.shape[1]:
+            found |= above.sum(dim=1) >= sampling.top_k
+        if sampling.top_p_millionths < MILLION:
+            mass = (self._probabilities(sampling) * above).sum(dim=1)  # of those surely above it
+            odds = torch.exp(torch.tensor(-slack * MILLION / sampling.temperature_millionths, dtype=torch.float64))
+            least = mass * odds / (mass * odds + (1 - mass).clamp(min=0))
+            found |= (least >= sampling.top_p_millionths / MILLION) & above.any(dim=1)
+        return found
+
+    def _kept(self, sampling: Sampling) -> Tensor:
+        """(n, candidates + 1) bool: what the filter leaves."""
+        width = self._values.shape[1] - 1
+        kept = torch.ones_like(self._values, dtype=torch.bool)
+        if 0 < sampling.top_k < self._logits.shape[1]:
+            kept[:, :-1] = torch.arange(width, device=kept.device) < sampling.top_k
+            kept[:, -1] = (self._values[:, :-1] > self._values[:, -1:]).sum(dim=1) < sampling.top_k
+        if sampling.top_p_millionths < MILLION:
+            limit = sampling.top_p_millionths / MILLION
+            likely = self._probabilities(sampling)
+            sums = likely.cumsum(dim=1)
+            kept[:, :-1] &= sums - likely < limit
+            kept[:, -1] &= self._mass_above(sampling, likely) < limit
+        return kept
+
+    def _mass_above(self, sampling: Sampling, likely: Tensor) -> Tensor:
+        """(n,) float64: probability of all tokens that are likelier than the claimed one."""
+        key = (sampling.temperature_millionths, sampling.top_k)
+        if key not in self._masses:
+            mass = (likely * (self._values[:, :-1] > self._values[:, -1:])).sum(dim=1)
+            if len(self._far) and not sampling.top_k and likely.shape[1] < self._logits.shape[1]:
+                rows, claimed = self._logits[self._far], self._values[self._far, -1:]
+                scaled = rows * (MILLION / sampling.temperature_millionths) - self._total(sampling)[self._far, None]
+                scaled[rows <= claimed] = -torch.inf  # no candidate, and not likelier either
+                mass[self._far] = scaled.float().exp_().sum(dim=1).double()
+            self._masses[key] = mass
+        return self._masses[key]
+
+    def _probabilities(self, sampling: Sampling) -> Tensor:
+        """(n, candidates) float64: softmax(z/T) after top-k."""
+        scaled = self._values[:, :-1].double() * (MILLION / sampling.temperature_millionths)
+        return (scaled - self._total(sampling)[:, None]).exp() * self._in_top_k(sampling)
+
+    def _in_top_k(self, sampling: Sampling) -> Tensor:
+        width = self._values.shape[1] - 1
+        return torch.arange(width, device=self._values.device) < (sampling.top_k or width)
+
+    def _total(self, sampling: Sampling) -> Tensor:
+        """(n,) float64: logsumexp of what top-k leaves of z/T."""
+        key = (sampling.temperature_millionths, sampling.top_k)
+        if key not in self._totals:
+            self._totals[key] = self._total_of(sampling).double()
+        return self._totals[key]
+
+    def _total_of(self, sampling: Sampling) -> Tensor:
+        scale = MILLION / sampling.temperature_millionths
+        if 0 < sampling.top_k < self._logits.shape[1]:
+            return (self._values[:, : min(sampling.top_k, self._values.shape[1] - 1)] * scale).logsumexp(dim=1)
+        return self._sums if scale == 1 else (self._logits * scale).logsumexp(dim=1)
+
+    def _noise_of(self, seed: Digest) -> Tensor:
+        """(n, candidates + 1) float64"""
+        if seed not in self._noise:
+            keys = torch.tensor(noise_key(seed), device=self._ids.device)[:, None]
+            positions = self._positions[:, None].expand_as(self._ids).reshape(-1)
+            flat: Tensor = gumbel(keys, self._ids.reshape(-1), positions)
+            self._noise[seed] = flat.view_as(self._ids)
+        return self._noise[seed]
