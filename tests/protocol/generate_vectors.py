@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.protocol import vectors_of_bundles as of_bundles
 from tests.protocol import vectors_of_embeddings as of_embeddings
+from tests.protocol import vectors_of_evidence as of_evidence
 from tests.protocol import vectors_of_faults as of_faults
 from tests.protocol import vectors_of_frames as of_frames
 from tests.protocol import vectors_of_sampling as of_sampling
@@ -31,6 +32,7 @@ FILES: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
     "adverts.json": ("2-admission.md", of_statements.adverts),
     "frames.json": ("2-admission.md", of_frames.frames),
     "sampling.json": ("3-generation.md", of_sampling.sampling_cases),
+    "evidence.json": ("3-generation.md", of_evidence.evidence_cases),
     "chunks.json": ("3-generation.md", of_statements.chunks),
     "embeddings.json": ("3-generation.md", of_embeddings.embeddings),
     "leaves.json": ("4-receipt.md", of_statements.leaves),

@@ -522,3 +522,49 @@ def test_a_vector_is_written_as_given(case: Any) -> None:
 def test_a_text_that_is_no_vector_is_refused(case: Any) -> None:
     with refuses(case):
         read_embedding(case["text"])
+
+
+# Evidence
+
+EVIDENCE = VECTORS["evidence.json"]
+
+
+def test_signs_are_keyed_by_everything_before_the_end_of_the_group() -> None:
+    from tallynet.engine.evidence import SignKeys
+
+    keys, begin = SignKeys(hexed(EVIDENCE["keys"]["seed"]), tuple(EVIDENCE["keys"]["prompt"])), 0
+    for group in EVIDENCE["keys"]["groups"]:
+        end = group["last"] + 1
+        assert keys.after(EVIDENCE["keys"]["tokens"][begin:end]) == hexed(group["key"])
+        begin = end
+
+
+def test_signs_of_a_key() -> None:
+    from tallynet.engine.evidence import sign_bytes
+
+    assert sign_bytes(hexed(EVIDENCE["signs"]["key"]), EVIDENCE["signs"]["width"]) == hexed(EVIDENCE["signs"]["bytes"])
+
+
+def test_records_of_hidden_states() -> None:
+    import torch
+
+    from tallynet.engine.evidence import GROUP_TOKENS, SignKeys
+    from tallynet.engine.sketch import measure
+
+    case = EVIDENCE["records"]
+    keys, hidden = SignKeys(hexed(case["seed"]), tuple(case["prompt"])), torch.tensor(case["hidden"])
+    starts = range(0, len(case["tokens"]), GROUP_TOKENS)
+    made = [
+        measure(hidden[at : at + GROUP_TOKENS], keys.after(case["tokens"][at : at + GROUP_TOKENS]), case["rows"])
+        for at in starts
+    ]
+
+    assert b"".join(record.pack() for record in made) == hexed(case["evidence"])
+
+
+@cases("evidence.json", "invalid")
+def test_evidence_that_is_no_record_is_refused(case: Any) -> None:
+    from tallynet.engine.evidence import read_records
+
+    with pytest.raises(ValueError):
+        read_records(hexed(case["evidence"]))

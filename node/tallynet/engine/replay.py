@@ -60,7 +60,7 @@ class Replayer:
         """Raises `Misconfigured`. `attention` is one of transformers' kernels; None leaves the choice to it.
         `longest_context` is what the node lowered its context length to, if it did."""
         self.hardware = hardware
-        self.model = load_weights(directory, hardware, attention)
+        self.model = load_weights(directory, hardware, attention=attention)
         self._tokenizer = Tokenizer(directory)
         self.ends = end_tokens(self.model, self._tokenizer.end)
         self.context_length = context_length(self.model, self._tokenizer.length_limit, longest_context)
