@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tallynet.engine import Finish, Generation, replay
+from tallynet.engine import Finish, Generation, replay, scoring
 from tallynet.engine.hardware import choose_hardware
 from tallynet.engine.noise import gumbel
 from tallynet.engine.observation import Claim, alternatives, next_seed
@@ -182,7 +182,7 @@ def test_what_the_sampler_chooses_matches_and_nothing_likelier_does(sampling: Sa
 def test_margin_is_the_missing_score_in_logits() -> None:
     logits = torch.randn(1, 50, generator=torch.Generator().manual_seed(1))
     keys = torch.tensor(noise_key(seed(2)))[:, None]
-    scores = logits[0].double() + 2 * gumbel(keys, torch.arange(50), torch.tensor([4]))  # type: ignore[no-untyped-call]
+    scores = logits[0].double() + 2 * gumbel(keys, torch.arange(50), torch.tensor([4]))
 
     found = Candidates(logits, [10], 4).score(Sampling(1, 2 * MILLION), seed(2))
     assert float(found.margins[0]) == pytest.approx(float(scores.max() - scores[10]))
@@ -195,3 +195,11 @@ def test_slack_lets_a_token_at_the_edge_of_the_filter_in() -> None:
     assert second.outside(Sampling(1, MILLION, top_k=1), 0.05).all()
     assert not second.outside(Sampling(1, MILLION, top_k=1), 0.2).any()
     assert Candidates(logits, [2], 0).outside(Sampling(1, MILLION, top_p_millionths=900_000), 0.2).all()
+
+
+@pytest.mark.parametrize("size", [500, 4096, 8192, 50_000])
+def test_candidates_are_the_largest(size: int) -> None:
+    logits = torch.randn(8, size, generator=torch.Generator().manual_seed(size))
+
+    found = scoring._largest(logits, 64).sort(dim=1).values
+    assert (found == logits.topk(64, dim=1).indices.sort(dim=1).values).all()

@@ -173,7 +173,7 @@ class _Found:
         candidates = Candidates(logits, claimed, start, max(CANDIDATES, claim.sampling.top_k))
         scores = candidates.score(claim.sampling, claim.seed)
         for other, pair in zip(self._others, self._pairs, strict=True):
-            theirs = candidates.score(other.sampling, other.seed).matches
+            theirs = candidates.score(other.sampling, other.seed, exact=False).matches
             pair[0] += int((theirs & ~scores.matches).sum())
             pair[1] += int((scores.matches & ~theirs).sum())
         self._matches += scores.matches.tolist()

@@ -18,6 +18,10 @@ from tallynet.protocol.job import MILLION, Sampling
 from tallynet.protocol.units import Digest
 
 CANDIDATES = 64
+ROWS = 16
+"""Positions that are worked on together over the whole vocabulary: they stay in a processor's cache."""
+BLOCK = 16
+"""Tokens of which the likeliest is looked at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,9 @@ class Candidates:
         self._logits = logits
         self._claimed = torch.tensor(list(claimed), device=logits.device)[:, None]  # (n, 1)
         self._totals: dict[tuple[int, int], Tensor] = {}
-        self._masses: dict[tuple[int, int], Tensor] = {}
+        self._masses: dict[tuple[int, int, bool], Tensor] = {}
         self._noise: dict[Digest, Tensor] = {}
-        ids = logits.topk(min(most, size), dim=1, sorted=False).indices.sort(dim=1).values  # ties by lowest id
+        ids = _largest(logits, min(most, size)).sort(dim=1).values  # ties by lowest id
         order = logits.gather(1, ids).sort(dim=1, descending=True, stable=True).indices
         self._ids = torch.cat([ids.gather(1, order), self._claimed], dim=1)  # (n, candidates + 1)
         self._values = logits.gather(1, self._ids)
@@ -54,19 +58,23 @@ class Candidates:
     @cached_property
     def _sums(self) -> Tensor:
         """(n,) float32: logsumexp of z."""
-        return self._logits.logsumexp(dim=1)
+        return torch.cat([rows.logsumexp(dim=1) for rows in self._logits.split(ROWS)])
 
     @cached_property
     def _far(self) -> Tensor:
         """Indices of the positions whose claimed token is less likely than all candidates."""
         return (self._values[:, -1] < self._values[:, -2]).nonzero()[:, 0]
 
-    def score(self, sampling: Sampling, seed: Digest) -> Scores:
-        """Whether the rule chooses the claimed tokens, and by how much they miss."""
+    def score(self, sampling: Sampling, seed: Digest, *, exact: bool = True) -> Scores:
+        """Whether the rule chooses the claimed tokens, and by how much they miss.
+
+        If not `exact`, top-p keeps a claimed token that is less likely than all candidates although it may be beyond
+        the edge: good enough for an alternative, and saves a pass over the vocabulary.
+        """
         temperature = sampling.temperature_millionths / MILLION
         scores = self._values.double()
         if temperature:
-            kept = self._kept(sampling)
+            kept = self._kept(sampling, exact)
             scores = scores + temperature * self._noise_of(seed)
             edge = self._values.double().masked_fill(~kept, torch.inf).amin(dim=1)
             gap = (edge - self._values[:, -1]).clamp(min=0).masked_fill(kept[:, -1], 0)
@@ -92,7 +100,7 @@ class Candidates:
             found |= (least >= sampling.top_p_millionths / MILLION) & above.any(dim=1)
         return found
 
-    def _kept(self, sampling: Sampling) -> Tensor:
+    def _kept(self, sampling: Sampling, exact: bool) -> Tensor:
         """(n, candidates + 1) bool: what the filter leaves."""
         width = self._values.shape[1] - 1
         kept = torch.ones_like(self._values, dtype=torch.bool)
@@ -104,21 +112,25 @@ class Candidates:
             likely = self._probabilities(sampling)
             sums = likely.cumsum(dim=1)
             kept[:, :-1] &= sums - likely < limit
-            kept[:, -1] &= self._mass_above(sampling, likely) < limit
+            kept[:, -1] &= self._mass_above(sampling, likely, exact) < limit
         return kept
 
-    def _mass_above(self, sampling: Sampling, likely: Tensor) -> Tensor:
-        """(n,) float64: probability of all tokens that are likelier than the claimed one."""
-        key = (sampling.temperature_millionths, sampling.top_k)
+    def _mass_above(self, sampling: Sampling, likely: Tensor, exact: bool) -> Tensor:
+        """(n,) float64: probability of all tokens, or all candidates, that are likelier than the claimed one."""
+        key = (sampling.temperature_millionths, sampling.top_k, exact)
         if key not in self._masses:
             mass = (likely * (self._values[:, :-1] > self._values[:, -1:])).sum(dim=1)
-            if len(self._far) and not sampling.top_k and likely.shape[1] < self._logits.shape[1]:
-                rows, claimed = self._logits[self._far], self._values[self._far, -1:]
-                scaled = rows * (MILLION / sampling.temperature_millionths) - self._total(sampling)[self._far, None]
-                scaled[rows <= claimed] = -torch.inf  # no candidate, and not likelier either
-                mass[self._far] = scaled.float().exp_().sum(dim=1).double()
+            if exact and len(self._far) and not sampling.top_k and likely.shape[1] < self._logits.shape[1]:
+                for some in self._far.split(ROWS):
+                    mass[some] = self._far_mass(sampling, some)
             self._masses[key] = mass
         return self._masses[key]
+
+    def _far_mass(self, sampling: Sampling, some: Tensor) -> Tensor:
+        """The same of some positions, over the whole vocabulary."""
+        rows, claimed = self._logits[some], self._values[some, -1:]
+        scale, total = MILLION / sampling.temperature_millionths, self._total(sampling)[some, None].float()
+        return torch.where(rows > claimed, rows, -torch.inf).mul_(scale).sub_(total).exp_().sum(dim=1).double()
 
     def _probabilities(self, sampling: Sampling) -> Tensor:
         """(n, candidates) float64: softmax(z/T) after top-k."""
@@ -150,3 +162,17 @@ class Candidates:
             flat: Tensor = gumbel(keys, self._ids.reshape(-1), positions)
             self._noise[seed] = flat.view_as(self._ids)
         return self._noise[seed]
+
+
+def _largest(logits: Tensor, count: int) -> Tensor:
+    """The ids of the `count` largest of each row, in no order, (n, count).
+
+    They lie in the `count` blocks with the largest maxima; to rank these takes less time than to rank all.
+    """
+    positions, size = logits.shape
+    if size % BLOCK or size < 4 * BLOCK * count:
+        return logits.topk(count, dim=1, sorted=False).indices
+    maxima = logits.view(positions, BLOCK, size // BLOCK).amax(dim=1)
+    blocks = maxima.topk(count, dim=1, sorted=False).indices  # block b holds the ids b, b + size / BLOCK, …
+    ids = (blocks[:, :, None] + torch.arange(0, size, size // BLOCK, device=logits.device)).view(positions, -1)
+    return ids.gather(1, logits.gather(1, ids).topk(count, dim=1, sorted=False).indices)
