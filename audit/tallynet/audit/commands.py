@@ -6,6 +6,7 @@ from tallynet.audit.bundle_commands import add_bundle_commands
 from tallynet.audit.fault_commands import add_fault_commands
 from tallynet.audit.mine_commands import add_mine_commands
 from tallynet.audit.node_commands import add_node_commands
+from tallynet.audit.replay_commands import add_replay_commands
 from tallynet.audit.verify_commands import add_verify_commands
 from tallynet.audit.watch_commands import add_watch_commands
 
@@ -17,3 +18,4 @@ add_node_commands(audit_app)
 add_fault_commands(audit_app)
 add_mine_commands(audit_app)
 add_watch_commands(audit_app)
+add_replay_commands(audit_app)
