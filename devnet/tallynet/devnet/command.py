@@ -10,6 +10,7 @@ import typer
 from tallynet.audit.commands import audit_app
 from tallynet.client.commands import ask, embed, models, nodes
 from tallynet.devnet.bench.command import bench_app
+from tallynet.devnet.calibrate import calibrate
 from tallynet.devnet.cheats.command import cheats
 from tallynet.devnet.demo import demo
 from tallynet.devnet.up import devnet_app
@@ -46,7 +47,7 @@ def tallynet(
 
 
 devnet_app.command()(cheats)
-for command in (ask, embed, models, nodes, demo):
+for command in (ask, embed, models, nodes, demo, calibrate):
     app.command()(command)
 GROUPS = {"audit": audit_app, "node": node_app, "log": log_app, "devnet": devnet_app, "bench": bench_app}
 for name, group in GROUPS.items():

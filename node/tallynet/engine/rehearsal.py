@@ -75,12 +75,22 @@ def rehearse_with(
 
 def teach(model: PreTrainedModel, claim: Claim) -> tuple[tuple[Record, ...], tuple[float, ...]]:
     """The records and logprobs that a model has for tokens which it did not choose, by one prefill."""
+    logits, hidden = prefill(model, claim)
+    logprobs = logits.log_softmax(dim=1).gather(1, torch.tensor(claim.tokens)[:, None])[:, 0]
+    return records_of(claim, hidden), tuple(logprobs.clamp(max=0).tolist())
+
+
+def prefill(model: PreTrainedModel, claim: Claim) -> tuple[Tensor, Tensor]:
+    """The logits (tokens, vocabulary) float32 and hidden states (tokens, width) behind a claim's tokens, on the CPU.
+
+    Raises ValueError for a model without a language-model head.
+    """
     with torch.inference_mode():
         forward, count = Forward(model), len(claim.tokens)
         logits, _ = forward([[*claim.prompt, *claim.tokens[:-1]]], None, keep=count)
-        logprobs = logits[0].float().log_softmax(dim=1).gather(1, torch.tensor(claim.tokens)[:, None])[:, 0]
-        hidden = forward.hidden
-    return () if hidden is None else records_of(claim, hidden[0].cpu()), tuple(logprobs.clamp(max=0).tolist())
+        if forward.hidden is None:
+            raise ValueError(f"{type(model).__name__} has no language-model head")
+        return logits[0].float().cpu(), forward.hidden[0].cpu()
 
 
 def records_of(claim: Claim, hidden: Tensor) -> tuple[Record, ...]:

@@ -58,7 +58,7 @@ class Candidates:
     @cached_property
     def _sums(self) -> Tensor:
         """(n,) float32: logsumexp of z."""
-        return torch.cat([rows.logsumexp(dim=1) for rows in self._logits.split(ROWS)])
+        return torch.cat([rows.logsumexp(dim=1) for rows in self._logits.split(ROWS)])  # type: ignore[no-untyped-call]
 
     @cached_property
     def _far(self) -> Tensor:
@@ -121,7 +121,7 @@ class Candidates:
         if key not in self._masses:
             mass = (likely * (self._values[:, :-1] > self._values[:, -1:])).sum(dim=1)
             if exact and len(self._far) and not sampling.top_k and likely.shape[1] < self._logits.shape[1]:
-                for some in self._far.split(ROWS):
+                for some in self._far.split(ROWS):  # type: ignore[no-untyped-call]
                     mass[some] = self._far_mass(sampling, some)
             self._masses[key] = mass
         return self._masses[key]

@@ -83,3 +83,30 @@ def engine(
             f" token. {before['cores']} cores; load {before['load']} before, {machine()['load']} after."
         )
         terminal.result({**described(rows, before), **measured.summary()})
+
+
+@bench_app.command()
+def audit(
+    quick: Annotated[bool, typer.Option("--quick", help="Only see that it works; the figures mean nothing.")] = False,
+    large: Annotated[bool, typer.Option("--large/--no-large", help="Also at 100 million parameters.")] = True,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """The CPU time of a replay beside one plain prefill and beside generating, and what evidence costs. Minutes.
+
+    Example: tallynet bench audit --json
+    """
+    with command(as_json=as_json, debug=debug) as terminal:
+        from pathlib import Path
+        from tempfile import TemporaryDirectory
+
+        from tallynet.devnet.bench.replay import measure_replay
+        from tallynet.devnet.bench.report import as_json as described
+        from tallynet.devnet.bench.report import machine, table
+
+        before = machine()
+        with terminal.notes.status("Measuring…") as status, TemporaryDirectory(prefix="tallynet-") as folder:
+            rows = measure_replay(Path(folder), status.update, quick=quick, large=large)
+        terminal.out.print(table(rows))
+        terminal.out.print(f"\n{before['cores']} cores; load {before['load']} before, {machine()['load']} after.")
+        terminal.result(described(rows, before))

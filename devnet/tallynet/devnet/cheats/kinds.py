@@ -7,6 +7,7 @@ from tallynet.devnet.cheats.altered_leaf import AlteredLeaf
 from tallynet.devnet.cheats.cheat import MAX_HONEST_JOBS, CheatingNode, LedgerCheat
 from tallynet.devnet.cheats.double_index import DoubleIndex
 from tallynet.devnet.cheats.dropped_leaf import DroppedLeaf
+from tallynet.devnet.cheats.engine_node import ENGINE_NODES
 from tallynet.devnet.cheats.forked_checkpoint import ForkedCheckpoint
 from tallynet.devnet.cheats.late_anchor import LateAnchor
 from tallynet.devnet.cheats.stale_backup import IgnoredStop, StaleBackup
@@ -38,7 +39,7 @@ LEDGER: Final[tuple[type[CheatingNode], ...]] = (
 )
 """Those of the ledger layer."""
 
-ALL: Final[tuple[type[CheatingNode], ...]] = (AlteredAnswer, *LEDGER)
+ALL: Final[tuple[type[CheatingNode], ...]] = (AlteredAnswer, *LEDGER, *ENGINE_NODES)
 KINDS: Final[dict[str, type[CheatingNode]]] = {node.kind: node for node in ALL}
 LAYERS: Final[dict[str, tuple[type[CheatingNode], ...]]] = {"ledger": LEDGER}
 

@@ -1,0 +1,133 @@
+"""What it costs to check a run, and to make it checkable: CPU time, on one thread on both sides of every ratio."""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from tallynet.devnet.bench.llamas import SIZES, TINY, Size, make_llama
+from tallynet.devnet.bench.report import Row, at_most, within
+from tallynet.engine.engine import Generation
+from tallynet.engine.evidence import RECORD_BYTES
+from tallynet.engine.forward import Forward
+from tallynet.engine.hardware import choose_hardware
+from tallynet.engine.observation import Claim
+from tallynet.engine.rehearsal import rehearse
+from tallynet.engine.replay import Replayer
+from tallynet.engine.sketch import Recorder
+from tallynet.protocol.commitment import seed
+from tallynet.protocol.job import MILLION, Sampling
+
+PROMPT = tuple(range(3, 67))
+TOKENS = 256
+PREFIX = 64
+WIDE = 16
+HOOKS = 2000
+SLACK = 1.0
+MOST_PREFILLS = 1.2
+LEAST_CHEAPER = 15.0
+MOST_BYTES = 4.0
+MOST_PERCENT = 1.0
+Say = Callable[[str], None]
+
+
+def measure_replay(folder: Path, say: Say, *, quick: bool, large: bool) -> list[Row]:
+    """All rows; models go to `folder`. `quick` does everything once, small."""
+    sizes = (TINY,) if quick else SIZES if large else SIZES[:1]
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return [row for size in sizes for row in _measure(size, folder, say, 1 if quick else 5)]
+    finally:
+        torch.set_num_threads(before)
+
+
+def _measure(size: Size, folder: Path, say: Say, rounds: int) -> list[Row]:
+    say(f"a model of {size.name}…")
+    replayer = Replayer(make_llama(size, folder / size.name), choose_hardware("cpu", "float32"))
+    say(f"{size.name}: generating alone…")
+    alone, alone_seconds = _generate(replayer, 1)
+    say(f"{size.name}: generating {WIDE} at once…")
+    _, wide_seconds = _generate(replayer, WIDE)
+    say(f"{size.name}: replaying…")
+    pairs = [(_prefill(replayer, alone), _replay(replayer, alone, TOKENS)) for _ in range(rounds + 1)][1:]
+    prefix = statistics.median(_replay(replayer, alone, PREFIX) for _ in range(rounds))
+    prefill, replay = (statistics.median(side) for side in zip(*pairs, strict=True))
+    ratio = statistics.median(second / first for first, second in pairs)
+    record, hook = _recording(replayer, alone, rounds), _watching(replayer)
+    part = 100 * (record + hook) / (alone_seconds / TOKENS)
+    wide_part = 100 * (record + hook / WIDE) / (wide_seconds / (WIDE * TOKENS))
+    key = size.name.lower()
+    return [
+        Row(f"replay_{key}", f"{size.name}: replay / plain prefill", replay, "s", prefill, ratio,
+            f"≤ {MOST_PREFILLS}x", ratio <= MOST_PREFILLS),
+        _cheaper(f"generation_{key}", f"{size.name}: generating alone / replay", alone_seconds, replay, LEAST_CHEAPER),
+        _cheaper(f"generation_16_{key}", f"{size.name}: of {WIDE} at once, per run", wide_seconds / WIDE, replay),
+        _cheaper(f"prefix_{key}", f"{size.name}: generating / replay of {PREFIX}", alone_seconds, prefix),
+        at_most(f"evidence_bytes_{key}", f"{size.name}: evidence a token", _bytes(alone), "B", MOST_BYTES),
+        at_most(f"evidence_{key}", f"{size.name}: evidence of decode", part, "%", MOST_PERCENT),
+        at_most(f"evidence_16_{key}", f"{size.name}: the same, {WIDE} at once", wide_part, "%", MOST_PERCENT),
+    ]  # fmt: skip
+
+
+def _cheaper(key: str, what: str, generation: float, replay: float, least: float | None = None) -> Row:
+    ratio = generation / replay
+    row = Row(key, what, generation, "s", replay, ratio)
+    return row if least is None else within(row, f"≥ {least:g}x", ratio >= least)
+
+
+def _generate(replayer: Replayer, runs: int) -> tuple[Claim, float]:
+    """The first run, and the CPU seconds of all."""
+    sampling = Sampling(TOKENS, MILLION)
+    asked = [Generation(PROMPT, sampling, seed(number.to_bytes(4))) for number in range(runs)]
+    began = time.process_time()
+    made = rehearse(replayer.model, frozenset(), asked, slots=runs)
+    return made[0], time.process_time() - began
+
+
+def _replay(replayer: Replayer, claim: Claim, first: int) -> float:
+    began = time.process_time()
+    replayer.observe(claim, slack=SLACK, first=first)
+    return time.process_time() - began
+
+
+def _prefill(replayer: Replayer, claim: Claim) -> float:
+    """What transformers itself takes for the same tokens."""
+    ids = torch.tensor([[*claim.prompt, *claim.tokens]])
+    began = time.process_time()
+    with torch.inference_mode():
+        replayer.model(input_ids=ids)
+    return time.process_time() - began
+
+
+def _recording(replayer: Replayer, claim: Claim, rounds: int) -> float:
+    """CPU seconds a token: its part of a record.
+
+    Measured by itself: it is too little to be seen as the difference of two generations.
+    """
+    generation = Generation(claim.prompt, claim.sampling, claim.seed)
+    hidden = torch.randn(TOKENS, replayer.model.config.hidden_size)
+    times = []
+    for _ in range(20 * rounds):
+        recorder = Recorder(generation)
+        began = time.process_time()
+        for token, state in zip(claim.tokens, hidden, strict=True):
+            recorder.add(token, state, 1, False)
+        times.append((time.process_time() - began) / TOKENS)
+    return statistics.median(times)
+
+
+def _watching(replayer: Replayer) -> float:
+    """CPU seconds a step: the hook that catches the hidden states."""
+    forward = Forward(replayer.model)
+    began = time.process_time()
+    for _ in range(HOOKS):
+        with forward.watched_head():
+            pass
+    return (time.process_time() - began) / HOOKS
+
+
+def _bytes(claim: Claim) -> float:
+    return RECORD_BYTES * len(claim.records) / len(claim.tokens)
