@@ -54,7 +54,7 @@ class EmbeddingEngine:
         self._info = EngineInfo.of(
             checkpoint.name,
             manifest,
-            describe(hardware, model.config._attn_implementation),
+            describe(hardware, model.config._attn_implementation, slots=1, threads=torch.get_num_threads()),
             context_length=context_length(model, self._tokenizer.length_limit, longest_context),
             vocabulary_size=vocabulary_size(model),
             slots=1,

@@ -23,7 +23,7 @@ class Forward:
         self._device = model.device
         self._takes = frozenset(inspect.signature(model.forward).parameters)
         self._cache_name = RECURRENT if RECURRENT in self._takes else "past_key_values"
-        self._head = cast(torch.nn.Module | None, model.get_output_embeddings())  # type: ignore[no-untyped-call]
+        self._head = Head(model)
         self.hidden: Tensor | None = None
         """The head's inputs behind the latest logits, (rows, kept, width); None for a model without a head."""
 
@@ -52,20 +52,29 @@ class Forward:
         }
         given = {name: value for name, value in wanted.items() if value is not None and name in self._takes}
         ids = torch.tensor(tokens, device=self._device)
-        with self.watched_head():
+        with self._head.watched():
             output = cast(CausalLMOutputWithPast, self._model(input_ids=ids, use_cache=True, return_dict=True, **given))
-        self.hidden = None if self.hidden is None else self.hidden[:, -keep:]
+        self.hidden = None if self._head.seen is None else self._head.seen[:, -keep:]
         return cast(Tensor, output.logits)[:, -keep:], cast(Cache, output[self._cache_name])
 
+
+class Head:
+    """The last layer of a model, which makes logits of hidden states: what goes into it is seen."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._module = cast(torch.nn.Module | None, model.get_output_embeddings())  # type: ignore[no-untyped-call]
+        self.seen: Tensor | None = None
+        """Its latest input, (rows, positions, width); None for a model without a head."""
+
     @contextmanager
-    def watched_head(self) -> Iterator[None]:
-        """Fills `hidden`. The hook stays no longer than the call: several of us may share a model."""
-        self.hidden = None
-        if self._head is None:
+    def watched(self) -> Iterator[None]:
+        """Fills `seen`. The hook stays no longer than the call: several of us may share a model."""
+        self.seen = None
+        if self._module is None:
             yield
             return
-        with self._head.register_forward_pre_hook(self._keep):
+        with self._module.register_forward_pre_hook(self._see):
             yield
 
-    def _keep(self, head: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.hidden = inputs[0]
+    def _see(self, module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.seen = inputs[0]

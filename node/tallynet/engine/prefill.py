@@ -61,7 +61,8 @@ class Prefill:
     def advance(self, forward: Forward) -> Tensor:
         """One pass of at most PART_TOKENS; returns the logits after its last column, (prompts, vocabulary)."""
         begin, end = self.done, min(self.width, self.done + max(1, PART_TOKENS // len(self.prompts)))
-        logits, _ = forward(self._columns(begin, end), self.cache, **self._padding(begin, end))
+        positions, mask = self._padding(begin, end)
+        logits, _ = forward(self._columns(begin, end), self.cache, positions=positions, mask=mask)
         self.done = end
         return logits[:, -1]
 
@@ -69,13 +70,13 @@ class Prefill:
         width = self.width
         return [[*(PADDING,) * (width - len(prompt)), *prompt][begin:end] for prompt in self.prompts]
 
-    def _padding(self, begin: int, end: int) -> dict[str, Tensor]:
+    def _padding(self, begin: int, end: int) -> tuple[Tensor | None, Tensor | None]:
         """Positions (prompts, end - begin) and mask (prompts, end) where some prompts are shorter than others."""
         starts = self.width - torch.tensor(self.lengths)[:, None]
         if not starts.any():
-            return {}
+            return None, None
         columns = torch.arange(end)
-        return {"positions": (columns[begin:] - starts).clamp(min=0), "mask": columns >= starts}
+        return (columns[begin:] - starts).clamp(min=0), columns >= starts
 
 
 def fitting(prompts: Sequence[TokenIds]) -> int:

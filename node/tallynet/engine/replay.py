@@ -21,6 +21,7 @@ from tallynet.engine.forward import Forward
 from tallynet.engine.hardware import Hardware
 from tallynet.engine.observation import Alternative, Claim, Observation, Pairing, alternatives
 from tallynet.engine.scoring import CANDIDATES, Candidates
+from tallynet.engine.seq2seq import Decoder
 from tallynet.engine.sketch import exact_hash, project
 from tallynet.engine.tokenizer import Tokenizer
 from tallynet.engine.warmup import try_out
@@ -66,6 +67,7 @@ class Replayer:
         self.context_length = context_length(self.model, self._tokenizer.length_limit, longest_context)
         self._vocabulary = vocabulary_size(self.model)
         self._forward = Forward(self.model)
+        self._decoder = Decoder(self.model) if self.model.config.is_encoder_decoder else None
         self._in_blocks = can_share_steps(self.model)
 
     @property
@@ -135,6 +137,9 @@ class Replayer:
 
     def _blocks(self, claim: Claim, count: int) -> Iterator[tuple[int, Tensor, Tensor]]:
         """From which token on; the logits (n, vocabulary) that chose it and the next ones; hidden states (n, width)."""
+        if self._decoder is not None:
+            yield from self._decoded(self._decoder, claim, count)
+            return
         longest = max(1, LOGITS_BUDGET // self._vocabulary) if self._in_blocks else max(1, count)
         cache: Cache | None = DynamicCache() if self._in_blocks else None
         fed = [*claim.prompt, *claim.tokens]
@@ -145,6 +150,13 @@ class Replayer:
             logits, cache = self._forward([ids], cache, keep=end - start)
             states = self._forward.hidden
             yield start, logits[0].float(), logits[0, :, :0] if states is None else states[0].cpu()
+
+    def _decoded(self, decoder: Decoder, claim: Claim, count: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The same of an encoder-decoder model, all at once: the answer stands in a sequence of its own."""
+        fed = (decoder.start, *claim.tokens[: count - 1])
+        logits = decoder.logits(decoder.encode(claim.prompt), fed, None, first=0)
+        hidden = decoder.hidden
+        yield 0, logits.float(), logits[:, :0] if hidden is None else hidden.cpu()
 
     def _check(self, claim: Claim) -> None:
         strange = [token for token in (*claim.prompt, *claim.tokens) if not 0 <= token < self._vocabulary]

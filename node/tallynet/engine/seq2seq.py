@@ -15,6 +15,8 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
+from tallynet.engine.forward import Head
+from tallynet.engine.prefill import Prefill
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.units import TokenIds
 
@@ -28,6 +30,8 @@ class _Row:
     cache: EncoderDecoderCache
     position: int
     """Tokens of the answer so far."""
+    hidden: Tensor | None = None
+    """The head's input behind the row's latest logits, (1, width)."""
 
 
 class Seq2SeqBatch:
@@ -41,19 +45,34 @@ class Seq2SeqBatch:
         self.slots = slots
         self._decoder = Decoder(model)
         self._rows: list[_Row] = []
+        self._hidden: Tensor | None = None
 
     @property
     def rows(self) -> int:
         return len(self._rows)
 
+    @property
+    def hidden(self) -> Tensor | None:
+        """Of the rows of the latest call."""
+        return self._hidden
+
+    def begin(self, prompts: Sequence[TokenIds]) -> Prefill:
+        return Prefill(prompts[:1])
+
+    def enter(self, prefill: Prefill) -> Tensor:
+        prefill.done = prefill.width
+        return self.join(prefill.prompts[0])[None]
+
     def join(self, prompt: TokenIds) -> Tensor:
         row = _Row(self._decoder.encode(prompt), EncoderDecoderCache(DynamicCache(), DynamicCache()), 0)
         logits = self._step(row, self._decoder.start)
         self._rows.append(row)
+        self._hidden = _stacked([row])
         return logits
 
     def step(self, tokens: Sequence[int]) -> Tensor:
         steps = [self._step(row, token) for row, token in zip(self._rows, tokens, strict=True)]
+        self._hidden = _stacked(self._rows)
         return torch.stack(steps)
 
     def leave(self, row: int) -> None:
@@ -66,6 +85,7 @@ class Seq2SeqBatch:
     def _step(self, row: _Row, token: int) -> Tensor:
         logits = self._decoder.logits(row.encoded, [token], row.cache, first=row.position)
         row.position += 1
+        row.hidden = self._decoder.hidden
         return logits[0]
 
 
@@ -88,7 +108,13 @@ class Decoder:
         self._forbidden = _forbidden(rules)
         self._forbidden_first = [*self._forbidden, *(rules.begin_suppress_tokens or ())]
         self._forced = rules.forced_bos_token_id
+        self._head = Head(model)
         self._takes_mask = "attention_mask" in inspect.signature(model.forward).parameters
+
+    @property
+    def hidden(self) -> Tensor | None:
+        """The head's inputs behind the latest logits, (tokens, width); None for a model without a head."""
+        return None if self._head.seen is None else self._head.seen[0]
 
     def encode(self, prompt: TokenIds) -> Tensor:
         """The encoder's last hidden states, (1, prompt, hidden size)."""
@@ -103,16 +129,17 @@ class Decoder:
 
         The first row chooses the answer's token number `first`. Without a cache nothing is remembered.
         """
-        output = cast(
-            Seq2SeqLMOutput,
-            self._model(
-                encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
-                decoder_input_ids=torch.tensor([list(tokens)], device=self._device),
-                past_key_values=cache,
-                use_cache=cache is not None,
-                return_dict=True,
-            ),
-        )
+        with self._head.watched():
+            output = cast(
+                Seq2SeqLMOutput,
+                self._model(
+                    encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
+                    decoder_input_ids=torch.tensor([list(tokens)], device=self._device),
+                    past_key_values=cache,
+                    use_cache=cache is not None,
+                    return_dict=True,
+                ),
+            )
         return self._ruled(cast(Tensor, output.logits)[0], first)
 
     def _ruled(self, logits: Tensor, first: int) -> Tensor:
@@ -138,6 +165,11 @@ def replay_logits(model: PreTrainedModel, prompt: TokenIds, output: TokenIds) ->
     """
     decoder = Decoder(model)
     return decoder.logits(decoder.encode(prompt), (decoder.start, *output[:-1]), None, first=0)
+
+
+def _stacked(rows: Sequence[_Row]) -> Tensor | None:
+    found = [row.hidden for row in rows if row.hidden is not None]
+    return torch.cat(found) if len(found) == len(rows) else None
 
 
 def _forbidden(rules: GenerationConfig) -> list[int]:

@@ -46,9 +46,7 @@ def load_weights(
     return cast(PreTrainedModel, module.eval().requires_grad_(False))
 
 
-def _load(
-    directory: Path, dtype: torch.dtype, task: Task, attention: str | None
-) -> tuple[PreTrainedModel, set[str]]:
+def _load(directory: Path, dtype: torch.dtype, task: Task, attention: str | None) -> tuple[PreTrainedModel, set[str]]:
     """The model, and the names of tensors that its files lack."""
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     loaded: object = _kind(directory, task).from_pretrained(

@@ -103,7 +103,7 @@ class Worker:
             self._entering = None
             first = len(self._rows)
             self._rows.extend((ticket, 0) for ticket in entering.tickets)
-            self._choose(logits, first, self._batch.hidden)
+            self._choose(logits, first, self._batch.hidden, 1 if entering.prefill.alone else max(2, len(logits)))
         return entering.prefill.positions - before
 
     def _fail_entering(self, entering: Entering, error: Exception) -> None:
@@ -122,10 +122,13 @@ class Worker:
         except Exception as error:  # as above, but all rows share the step
             self._lose(error)
         else:
-            self._choose(logits, 0, self._batch.hidden)
+            self._choose(logits, 0, self._batch.hidden, len(logits))
 
-    def _choose(self, logits: Tensor, first: int, hidden: Tensor | None) -> None:
-        """Choose the next token of the rows from `first` on; logits (rows, vocabulary), hidden (rows, width)."""
+    def _choose(self, logits: Tensor, first: int, hidden: Tensor | None, shared: int) -> None:
+        """Choose the next token of the rows from `first` on; logits (rows, vocabulary), hidden (rows, width).
+
+        `shared` is how many generations had a part in these numbers.
+        """
         try:
             choices = sample_rows(logits, [_draw(ticket) for ticket, _ in self._rows[first:]])
             hidden = None if hidden is None else hidden.cpu()
@@ -133,13 +136,13 @@ class Worker:
             self._lose(error)
             return
         for row in reversed(range(len(choices))):
-            self._take(first + row, choices[row], None if hidden is None else hidden[row], len(choices))
+            self._take(first + row, choices[row], None if hidden is None else hidden[row], shared)
         if self._outbox:
             self._deliver(self._outbox)
             self._outbox = []
 
     def _take(self, row: int, choice: Choice, hidden: Tensor | None, shared: int) -> None:
-        """hidden (width,) on the CPU; `shared` is how many rows the step had."""
+        """hidden (width,) on the CPU; `shared` as above."""
         ticket = self._rows[row][0]
         if not math.isfinite(choice.logprob):
             self._outbox.append((ticket, Unreachable("the model's numbers overflowed", remedy=REMEDY)))

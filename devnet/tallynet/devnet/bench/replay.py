@@ -11,7 +11,7 @@ from tallynet.devnet.bench.llamas import SIZES, TINY, Size, make_llama
 from tallynet.devnet.bench.report import Row, at_most, within
 from tallynet.engine.engine import Generation
 from tallynet.engine.evidence import RECORD_BYTES
-from tallynet.engine.forward import Forward
+from tallynet.engine.forward import Head
 from tallynet.engine.hardware import choose_hardware
 from tallynet.engine.observation import Claim
 from tallynet.engine.rehearsal import rehearse
@@ -121,10 +121,10 @@ def _recording(replayer: Replayer, claim: Claim, rounds: int) -> float:
 
 def _watching(replayer: Replayer) -> float:
     """CPU seconds a step: the hook that catches the hidden states."""
-    forward = Forward(replayer.model)
+    head = Head(replayer.model)
     began = time.process_time()
     for _ in range(HOOKS):
-        with forward.watched_head():
+        with head.watched():
             pass
     return (time.process_time() - began) / HOOKS
 

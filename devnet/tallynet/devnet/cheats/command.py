@@ -60,11 +60,11 @@ def _try_engine(terminal: Terminal, quick: bool) -> None:
 
     with terminal.notes.status("Loading…") as status, TemporaryDirectory(prefix="tallynet-") as folder:
         from tallynet.devnet.cheats.engine_kinds import ENGINE
-        from tallynet.devnet.cheats.engine_report import engine_table
+        from tallynet.devnet.cheats.engine_report import describe_engine, engine_table
         from tallynet.devnet.cheats.engine_run import QUICK, Effort, try_engine
 
         results = try_engine(ENGINE, Path(folder), status.update, QUICK if quick else Effort())
     terminal.out.print(engine_table(results))
-    terminal.result([result.describe() for result in results])
+    terminal.result(describe_engine(results))
     if not all(result.good for result in results):
         raise typer.Exit(FAILED)

@@ -84,6 +84,21 @@ class NullResult:
 Result = EngineResult | HonestResult | NullResult
 
 
+def describe_engine(results: Sequence[Result]) -> dict[str, object]:
+    """The honest runs beside the cheats and the forgers, and whether all is as it must be."""
+
+    def told(kind: type[Result]) -> list[dict[str, object]]:
+        return [result.describe() for result in results if isinstance(result, kind)]
+
+    return {
+        "layer": "engine",
+        "good": all(result.good for result in results),
+        "honest": told(HonestResult),
+        "cheats": told(EngineResult),
+        "forgers": told(NullResult),
+    }
+
+
 def engine_table(results: Sequence[Result]) -> Table:
     """80 columns."""
     drawn = Table(box=None, pad_edge=False, header_style="dim", width=80)
