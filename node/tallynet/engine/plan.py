@@ -6,15 +6,14 @@ gigabyte, come on top.
 """
 
 import inspect
-import json
 import logging
 import math
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig
 from transformers.cache_utils import DynamicCache
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
@@ -116,11 +115,12 @@ def _read_headers(directory: Path) -> dict[str, tuple[str, list[int]]]:
     """The dtype and the shape of every tensor of the weights' files."""
     tensors: dict[str, tuple[str, list[int]]] = {}
     for path in sorted(directory.glob("model*.safetensors")):
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
-        tensors.update({name: (entry["dtype"], entry["shape"]) for name, entry in header.items()})
+        try:
+            with safe_open(path, framework="pt") as file:
+                parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+                tensors.update({name: (part.get_dtype(), part.get_shape()) for name, part in parts.items()})
+        except (SafetensorError, OSError) as error:
+            raise Misconfigured(f"the weights in {path.name} cannot be loaded: {error}") from error
     if not tensors:
         raise Misconfigured(f"there are no safetensors weights in {directory}")
     return tensors
