@@ -111,7 +111,7 @@ async def test_a_replay_makes_every_choice_again(
     key = noise_key(generation.seed)
     chosen = [sample(row, Draw(generation.sampling, key, position)) for position, row in enumerate(logits)]
     assert [choice.token for choice in chosen] == answer.tokens
-    assert [choice.logprob for choice in chosen] == pytest.approx(answer.logprobs, abs=1e-4)
+    assert [choice.logprob for choice in chosen] == pytest.approx(answer.logprobs, abs=1e-3)
 
 
 async def test_a_replay_of_another_prompt_does_not(running: Engine, translator: Made, family: str) -> None:

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from tallynet.engine import FakeEngine
 from tallynet.node.admission import Admission, Admitted
 from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import Busy, InvalidJob
+from tallynet.protocol.errors import Busy, InvalidJob, Unreachable
 from tallynet.protocol.job import Sampling, Task
 from tallynet.protocol.request import Message, Request
-from tallynet.protocol.units import Digest, Milliseconds
+from tallynet.protocol.units import Digest, Milliseconds, TokenIds
 from tallynet.protocol.wire import Submit
 from tests.node.examples import DOMAIN, SECRET, START, STRANGER, valid_config, valid_offer, valid_submit
 
@@ -151,6 +151,18 @@ async def test_5_prompt_longer_than_the_context(admit: Admit) -> None:
 
     assert error.check == 5
     assert "64" in str(error)
+
+
+async def test_an_engine_that_is_gone_defers(tmp_path: Path) -> None:
+    class GoneEngine(FakeEngine):
+        async def tokenize(self, request: Request) -> TokenIds:
+            raise Unreachable("the server behind this model does not answer in time")
+
+    admission, submit = Admission(valid_config(tmp_path), DOMAIN, GoneEngine()), valid_submit()
+
+    with pytest.raises(Busy, match="does not answer") as caught:
+        await admission.admit(submit, admission.identify(submit, START), valid_offer(), 0)
+    assert caught.value.retry_after_ms > 0
 
 
 @pytest.mark.parametrize("tokens", [101, 8192])

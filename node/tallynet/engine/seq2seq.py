@@ -4,7 +4,6 @@ A decoder begins with a start token of its own, which is neither prompt nor answ
 configuration forbids or forces is part of the model (spec chapter 3): those logits are -inf, here and in a replay.
 """
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -109,7 +108,6 @@ class Decoder:
         self._forbidden_first = [*self._forbidden, *(rules.begin_suppress_tokens or ())]
         self._forced = rules.forced_bos_token_id
         self._head = Head(model)
-        self._takes_mask = "attention_mask" in inspect.signature(model.forward).parameters
 
     @property
     def hidden(self) -> Tensor | None:

@@ -12,11 +12,13 @@ from tallynet.node.config import NodeConfig
 from tallynet.protocol.advert import Offer
 from tallynet.protocol.commitment import commit_request, request_salt
 from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import Busy, InvalidJob
+from tallynet.protocol.errors import Busy, InvalidJob, Unreachable
 from tallynet.protocol.job import VerifiedJob, verify_job
 from tallynet.protocol.request import Request, decode_request
 from tallynet.protocol.units import Milliseconds, TokenIds, Wei
 from tallynet.protocol.wire import MAX_PROMPT_TOKENS, Submit
+
+ENGINE_RETRY_MS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Admission:
             return await self._engine.tokenize(request)
         except InvalidJob as error:
             raise InvalidJob(error.message, check=5, evidence=error.evidence, remedy=error.remedy) from error
+        except Unreachable as error:  # the engine is gone for the moment: nobody is at fault
+            raise Busy(error.message, retry_after_ms=ENGINE_RETRY_MS) from error
 
     def _check_limits(self, job: VerifiedJob, prompt: TokenIds) -> None:
         # (6) the answer stays within this node's limit, and at least one token of it fits the context

@@ -21,7 +21,7 @@ GWEI_STAKE = 10**9
 @node_app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to make the node in.")] = Path("."),
-    model: Annotated[str, typer.Option("--model", help="Directory, hub id, or fake.")] = "fake",
+    model: Annotated[str, typer.Option("--model", help="Directory, hub id, openai:URL#MODEL, or fake.")] = "fake",
     network: NetworkOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
