@@ -3,12 +3,15 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from tallynet.audit.embedding_replay import replay_embedding
+from tallynet.audit.judgement import Verdict
 from tallynet.client.answer import save_bundle
 from tallynet.client.client import AsyncClient
 from tallynet.devnet.command import app
@@ -21,6 +24,7 @@ from tallynet.engine.sampler import Draw, sample
 from tallynet.engine.seq2seq import replay_logits
 from tallynet.engine.weights import load_weights
 from tallynet.protocol.bundle_checks import State, verify_bundle
+from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.commitment import seed
 from tallynet.protocol.errors import InvalidJob, Refused
 from tallynet.protocol.job import Sampling, Task
@@ -38,6 +42,13 @@ async def serving(spec: str | Path, folder: Path) -> AsyncIterator[tuple[Devnet,
     """A devnet with one node that serves the model, and a client of it."""
     async with open_devnet(folder, engine=lambda: open_engine(str(spec))) as devnet, devnet.client() as client:
         yield devnet, client
+
+
+def replay(bundle: Path, model: Path) -> dict[str, Any]:
+    """What `tallynet audit replay` says."""
+    command = ["audit", "replay", str(bundle), "--model", str(model), "--device", "cpu", "--json"]
+    told: dict[str, Any] = json.loads(CliRunner().invoke(app, command).stdout.splitlines()[-1])
+    return told
 
 
 def verify_offline(bundle: Path) -> dict[str, object]:
@@ -59,6 +70,9 @@ async def test_a_translation_is_a_job_whose_receipt_verifies_and_replays(family:
     assert answer.tokens and answer.status in (Status.EOS, Status.LENGTH)
     assert all(result.state is State.OK for result in verify_bundle(bundle, devnet.ledger.domain))
     assert verify_offline(tmp_path / "a.tally")["verdict"] == "ok"
+    replayed = replay(tmp_path / "a.tally", directory)
+    assert replayed["verdict"] == "pass", replayed
+    assert {check["name"] for check in replayed["checks"]} >= {"prompt", "ending", "sketch"}, replayed
 
     model = load_weights(directory, choose_hardware("cpu", "float32"))
     key, sampling = noise_key(seed(answer.job)), Sampling(40, 900_000)
@@ -79,6 +93,15 @@ async def test_a_vector_is_a_job_whose_receipt_verifies_and_replays(tmp_path: Pa
     assert first.answer.status is Status.EOS
     assert all(result.state is State.OK for result in verify_bundle(bundle, devnet.ledger.domain))
     assert verify_offline(tmp_path / "a.tally")["verdict"] == "ok"
+    assert replay(tmp_path / "a.tally", directory)["verdict"] == "pass"
+    other = make_embedder("bert", tmp_path / "other" / "bert", "cls_token")
+    assert replay(tmp_path / "a.tally", other)["error"]["code"] == "misconfigured"
+
+    opening = bundle.opening
+    assert isinstance(opening, Whole)
+    swapped = replace(bundle, opening=replace(opening, chunks=second.answer.chunks))
+    judgement = replay_embedding(directory, choose_hardware("cpu", "float32"), swapped, "float32")
+    assert (judgement.verdict, judgement.reason[:3]) == (Verdict.FAIL, "(2)")
 
     judge = Embedder(directory, choose_hardware("cpu", "float32"))
     assert judge.replay(first.answer.prompt, first.vector, "float32").holds

@@ -67,6 +67,8 @@ class Judgement:
     checks: tuple[Check, ...]
     tokens: int
     not_checked: tuple[str, ...]
+    passed: str = ""
+    """What a PASS means, where it is not that tokens follow."""
 
     @property
     def verdict(self) -> Verdict:
@@ -78,7 +80,7 @@ class Judgement:
         """The first check that says so."""
         worst = next((check for check in self.checks if check.verdict is self.verdict), None)
         if self.verdict is Verdict.PASS or worst is None:
-            return f"{self.tokens} tokens follow from the model, the seed and the parameters."
+            return self.passed or f"{self.tokens} tokens follow from the model, the seed and the parameters."
         return f"({worst.number}) {worst.says}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tallynet.audit.embedding_replay import replay_embedding
 from tallynet.audit.judgement import Ending, Judgement, judge
 from tallynet.audit.thresholds import ThresholdFile
 from tallynet.engine.environments import Environment, find_environment
@@ -19,6 +20,7 @@ from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.commitment import seed
 from tallynet.protocol.errors import InvalidBundle, InvalidJob, Misconfigured
+from tallynet.protocol.job import Task
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.request import decode_request
 from tallynet.protocol.units import TokenIds, prefixed, short
@@ -72,10 +74,12 @@ class Bench:
                 f"{short(self.model)}.",
                 remedy="Name the directory of the run's own model with --model.",
             )
-        claim = claim_of(bundle)
         say("looking for the node's environment…")
         usual = choose_hardware(self._terms.device, self._terms.dtype)
         environment = find_environment(leaf.runtime, usual.device)
+        if bundle.job.job.task == Task.EMBED:
+            return self._embed(bundle, usual, environment)
+        claim = claim_of(bundle)
         replayer = self._replayer(environment.hardware if environment else usual, environment)
         pair, thresholds = self._thresholds.of(
             environment.hardware.dtype_name if environment else None, replayer.hardware.dtype_name
@@ -91,6 +95,13 @@ class Bench:
         ending = _ending(bundle, leaf, claim, replayer)
         judgement = judge(claim, seen, thresholds, ending, same_place=environment is not None)
         return Replayed(judgement, pair, environment)
+
+    def _embed(self, bundle: Bundle, usual: Hardware, environment: Environment | None) -> Replayed:
+        hardware, theirs = usual, None
+        if environment is not None:
+            hardware, theirs = environment.hardware, environment.hardware.dtype_name
+        judgement = replay_embedding(self._directory, hardware, bundle, theirs)
+        return Replayed(judgement, f"{theirs or 'any'}/{hardware.dtype_name}", environment)
 
     def _replayer(self, hardware: Hardware, environment: Environment | None) -> Replayer:
         attention = environment.attention if environment else None

@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tallynet.audit.bundle_file import read_file
-from tallynet.audit.verify import Verification, verify_offline
+from tallynet.audit.inspection import SourceArgument, holding, read_source
 from tallynet.console.terminal import DONE, FAILED, PENDING, DebugOption, JsonOption, command
-from tallynet.protocol.bundle import Bundle
 
 ModelOption = Annotated[Path, typer.Option("--model", help="Directory with the model's files.", show_default=False)]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -29,7 +27,7 @@ ContextOption = Annotated[
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="The .tally file, as the client saved it.", show_default=False)],
+    source: SourceArgument,
     model: ModelOption,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -47,7 +45,7 @@ def replay(
     Example: tallynet audit replay answer.tally --model DIR
     """
     with command(as_json=as_json, debug=debug) as terminal:
-        bundle = _sound(verify_offline(read_file(file)))
+        bundle = holding(read_source(source))
         with terminal.notes.status("Loading…") as status:
             from tallynet.audit.judgement import Verdict
             from tallynet.audit.replay import Bench, Terms
@@ -60,14 +58,6 @@ def replay(
         terminal.result(describe_replay(replayed))
         codes = {Verdict.PASS: DONE, Verdict.SUSPECT: PENDING, Verdict.FAIL: FAILED}
         raise typer.Exit(codes[replayed.judgement.verdict])
-
-
-def _sound(verification: Verification) -> Bundle:
-    """The bundle; raises what is wrong with it."""
-    if verification.failure is not None:
-        raise verification.failure
-    assert verification.bundle is not None
-    return verification.bundle
 
 
 def add_replay_commands(app: typer.Typer) -> None:
