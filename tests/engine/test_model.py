@@ -188,7 +188,7 @@ async def test_slots_are_given_in_arrival_order(checkpoint: Directory, nursery: 
     order: list[int] = []
 
     async def enter(number: int) -> None:
-        async with narrow.stream(greedy((9,), max_tokens=10)) as pieces:
+        async with narrow.stream(greedy((9,), max_tokens=100)) as pieces:
             order.append(number)
             async for _ in pieces:
                 pass

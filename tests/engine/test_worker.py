@@ -8,8 +8,9 @@ import pytest
 import torch
 import trio
 
-from tallynet.engine import Engine
+from tallynet.engine import Engine, prefill, worker
 from tallynet.engine.batch import SlotBatch
+from tallynet.engine.prefill import Prefill
 from tallynet.protocol.errors import Busy, TallyError, Unreachable
 from tests.engine.conftest import Opened
 from tests.engine.generations import Read, greedy, read
@@ -54,6 +55,31 @@ async def test_failed_prefill_ends_its_generation_only(
         rest = [piece async for piece in pieces]
     tokens = [token for piece in (first, *rest) for token in piece.tokens]
     assert tokens == expected.tokens
+
+
+async def test_long_prompt_is_prefilled_between_the_steps_of_others(
+    running: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long, happened = tuple(range(3, 103)), list[str]()
+    for module in (prefill, worker):
+        monkeypatch.setattr(module, "PART_TOKENS", 10)
+
+    def note_entering(prefill: Prefill) -> bool:
+        happened.append("part" if prefill.prompts[0] == long else "other")
+        return False
+
+    def note_step(tokens: list[int]) -> bool:
+        happened.append("step")
+        return False
+
+    failing(monkeypatch, "enter", note_entering, ERRORS[1][0])
+    failing(monkeypatch, "step", note_step, ERRORS[1][0])
+    async with running.stream(greedy(max_tokens=100)) as pieces:
+        assert (await anext(pieces)).tokens
+        assert len((await read(running, greedy(long, 2))).tokens) == 2
+
+    first = happened.index("part")
+    assert happened[first : first + 20] == ["part", "step"] * 10
 
 
 async def test_one_prompt_that_fails_does_not_fail_those_prefilled_with_it(

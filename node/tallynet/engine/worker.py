@@ -70,6 +70,8 @@ class Worker:
                 self.step_seconds += SMOOTHING * (time.perf_counter() - began - self.step_seconds)
         for ticket, _ in self._rows:
             ticket.running = False
+        if self._entering is not None:
+            self._entering.release()
         self._batch.clear()
 
     def _drop_left(self) -> None:
