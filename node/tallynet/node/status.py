@@ -4,18 +4,14 @@ No authentication: bound to loopback by default. Nothing here tells prompts, ans
 """
 
 import logging
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import trio
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from hypercorn.config import Config
-from hypercorn.trio import serve
 
+from tallynet.console.web import serve_app
 from tallynet.engine import Engine
 from tallynet.node.anchoring import Anchoring
 from tallynet.node.config import NodeConfig
@@ -112,29 +108,10 @@ async def serve_http(
     if not bind:
         task_status.started("")
         return
-    config = Config()
-    config.bind = [f"fd://{_listen(bind)}"]
-    config.accesslog = None
-    config.errorlog = log
-    config.graceful_timeout = 1
-    app: Any = build_app(status, desk)
-    async with trio.open_nursery() as nursery:
-        (url,) = await nursery.start(partial(serve, app, config, shutdown_trigger=trio.sleep_forever))
-        task_status.started(url)
-
-
-def _listen(bind: str) -> int:
-    """The descriptor of a socket that listens, for hypercorn to own: its own way leaks the socket when it fails."""
-    host, _, port = bind.rpartition(":")
-    try:
-        if not host or not 0 <= int(port) < 2**16:
-            raise ValueError("it is not host:port")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host.strip("[]"), int(port)), family=family)
-    except (OSError, ValueError) as error:
-        raise Misconfigured(
-            f"The HTTP address {bind} cannot be used: {error}.",
-            remedy='Choose another with `http = "host:port"`, or port 0 for any free one.',
-        ) from error
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener.detach()
+    await serve_app(
+        build_app(status, desk),
+        bind,
+        log,
+        remedy='Choose another with `http = "host:port"`, or port 0 for any free one.',
+        task_status=task_status,
+    )
