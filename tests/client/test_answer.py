@@ -6,6 +6,7 @@ import pytest
 from trio.testing import MockClock
 
 from tallynet.client import Prompt, Usage
+from tallynet.client.answer_stream import OutOfTime
 from tallynet.protocol.bundle import read_bundle
 from tallynet.protocol.bundle_checks import State, verify_bundle
 from tallynet.protocol.errors import InvalidJob, Misconfigured
@@ -183,3 +184,20 @@ async def test_impossible_prompt_is_refused_before_it_is_sent(world: World, prom
             await client.ask("tally-tiny", prompt)
 
     assert node.submits == []
+
+
+async def test_stream_tells_job_and_node_from_its_start(world: World) -> None:
+    node = await world.node()
+    async with world.client() as client, client.stream("tally-tiny", "Japan?") as stream:
+        assert (stream.job, stream.node, stream.model_name) == (next(iter(node.runs)), node.key.address, "tally-tiny")
+        chunks = [await stream.next_chunk() for _ in range(len(PIECES) + 1)]
+
+    assert chunks == [*PIECES, None]
+    assert [chunk.body for chunk in stream.signed_chunks] == list(PIECES)
+
+
+async def test_deadline_that_passes_has_a_name_of_its_own(world: World, autojump_clock: MockClock) -> None:
+    await world.node(pause=5.0)
+    async with world.client() as client:
+        with pytest.raises(OutOfTime):
+            await client.ask("tally-tiny", "Japan?", deadline_seconds=2)

@@ -231,3 +231,28 @@ async def test_client_without_a_dht_says_that_nobody_offers_the_model(world: Wor
     async with world.client() as client:
         with pytest.raises(NoNodes):
             await client.ask(prefixed(OTHER), "Japan?")
+
+
+async def test_only_allowed_nodes_are_asked(world: World) -> None:
+    first, allowed = await world.node(tokens_per_second=1000), await world.node()
+    async with world.client() as client:
+        answer = await client.ask("tally-tiny", "Japan?", nodes=[allowed.key.address])
+
+    assert answer.node == allowed.key.address
+    assert first.submits == []
+
+
+async def test_nobody_is_asked_when_no_allowed_node_has_the_model(world: World) -> None:
+    node = await world.node()
+    async with world.client() as client:
+        with pytest.raises(NoNodes, match="None of the 1 allowed nodes"):
+            await client.ask("tally-tiny", "Japan?", nodes=[Key.generate().address])
+
+    assert node.submits == []
+
+
+async def test_operators_are_those_of_the_registry(world: World) -> None:
+    node, operator = await world.node(), Key.generate()
+    await world.ledger.register(operator, node.key, Wei(10**18), multiaddr(node))
+    async with world.client() as client:
+        assert await client.operators() == {node.key.address: operator.address}

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tallynet.client.conversation import JobRefused
+from tallynet.client.conversation import JobRefused, NodeRefused
 from tallynet.protocol.errors import (
     Busy,
     InvalidChunk,
@@ -46,8 +46,8 @@ async def gone_before_the_first_chunk(number: int, _attempt: int) -> None:
         ({"disturb": gone}, NodeUnreachable),
         ({"disturb": gone_before_the_first_chunk}, NodeUnreachable),
         ({"refusals": [Busy("full", retry_after_ms=60_000)]}, Busy),
-        ({"refusals": refusing(7)}, Refused),
-        ({"refusals": refusing(3)}, Refused),
+        ({"refusals": refusing(7)}, NodeRefused),
+        ({"refusals": refusing(3)}, NodeRefused),
         ({"pieces": (), "change_leaf": leaf_with(status=Status.FAILED)}, Refused),
         ({"change_frame": lambda *_: b"\0\0\0\1\xc1"}, InvalidFrame),
         ({"change_frame": lambda frame, _: with_body(frame, text="altered")}, InvalidChunk),
@@ -209,3 +209,12 @@ async def test_many_questions_at_once(world: World) -> None:
 
 def _used(node: ScriptedNode) -> bool:
     return len(node.submits) > 0
+
+
+async def test_a_refusal_names_the_rule_that_the_node_goes_by(world: World) -> None:
+    await world.node(refusals=refusing(7))
+    async with world.client() as client:
+        with pytest.raises(NodeRefused) as refused:
+            await client.ask("tally-tiny", "Japan?")
+
+    assert refused.value.check == 7

@@ -18,11 +18,16 @@ import trio
 from tallynet.client.answer import Answer
 from tallynet.client.dispatch import Dispatch
 from tallynet.protocol.bundle import Bundle
-from tallynet.protocol.chunk import ChunkBody
+from tallynet.protocol.chunk import ChunkBody, SignedChunk
 from tallynet.protocol.errors import NodeUnreachable
+from tallynet.protocol.units import Address, JobId
 
 RECEIPT_SECONDS = 2.0
 """How long leaving an unfinished answer waits for the receipt of its part."""
+
+
+class OutOfTime(NodeUnreachable):
+    """The deadline that the user gave has passed before the answer was whole."""
 
 
 class AnswerStream:
@@ -55,6 +60,26 @@ class AnswerStream:
     @property
     def text(self) -> str:
         return "".join(body.text for body in self.chunks)
+
+    @property
+    def job(self) -> JobId:
+        """The job's name. Raises RuntimeError before `start`."""
+        return self._started().order.job.id
+
+    @property
+    def node(self) -> Address:
+        """The node that answers. Raises RuntimeError before `start`."""
+        return self._started().candidate.node
+
+    @property
+    def model_name(self) -> str:
+        """What that node calls the model. Raises RuntimeError before `start`."""
+        return self._started().candidate.offer.name
+
+    @property
+    def signed_chunks(self) -> Sequence[SignedChunk]:
+        """The same as `chunks` with the node's signatures, each over all that came before it."""
+        return tuple(self._dispatch.chunks) if self._dispatch else ()
 
     @property
     def finished(self) -> bool:
@@ -130,13 +155,14 @@ class AnswerStream:
 
     async def next_text(self) -> str | None:
         """The next piece of text, never empty; None after the last."""
-        await self.start()
-        while (body := await self._next()) is not None:
+        while (body := await self.next_chunk()) is not None:
             if body.text:
                 return body.text
         return None
 
-    async def _next(self) -> ChunkBody | None:
+    async def next_chunk(self) -> ChunkBody | None:
+        """The next verified chunk, with its tokens and logprobs; None after the last."""
+        await self.start()
         if self._dispatch is None or self._left:
             return None
         with self._deadline() as deadline:
@@ -153,15 +179,20 @@ class AnswerStream:
             self._kept = True
             await self._keep(self.answer.bundle().closed())
 
+    def _started(self) -> Dispatch:
+        if self._dispatch is None:
+            raise RuntimeError("the stream has not been started")
+        return self._dispatch
+
     def _deadline(self) -> trio.CancelScope:
         return trio.CancelScope(deadline=(self._began or 0.0) + self._seconds)
 
-    async def _give_up(self) -> NodeUnreachable:
+    async def _give_up(self) -> OutOfTime:
         """The deadline has passed: the node knows it too and needs no word from us."""
         if self._dispatch is not None:
             await self._dispatch.drop()
         self._left = True
-        return NodeUnreachable(
+        return OutOfTime(
             f"There is no whole answer after {self._seconds:g} s.",
             remedy="Give it longer (--deadline), ask for fewer tokens (--max-tokens), or try again later.",
         )

@@ -8,7 +8,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -89,6 +89,10 @@ class AsyncClient:
         adverts = await self._running().adverts()
         return sorted(adverts, key=lambda known: known.node)
 
+    async def operators(self) -> Mapping[Address, Address]:
+        """Who owns the stake of each registered node. Raises `ChainUnreachable`."""
+        return {entry.node: entry.operator for entry in await self._registry()}
+
     async def ask(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> Answer:
         """Ask a model, a name or a 0x id, and wait for the whole answer, every part of it verified.
 
@@ -147,7 +151,7 @@ class AsyncClient:
     async def _prepare(self, model: str, request: Request, terms: Terms) -> Dispatch:
         """(1) Find, rank, sign."""
         directory = self._running()
-        candidates = _able(await directory.find(model, terms.node), terms)
+        candidates = _able(_among(await directory.find(model, terms.node), terms.nodes), terms)
         demand = _demand(request, terms)
         key = await self._signer()
         await trio.lowlevel.checkpoint_if_cancelled()  # else nothing, not even a time, would be left
@@ -214,6 +218,17 @@ def _able(candidates: Sequence[Candidate], terms: Terms) -> Sequence[Candidate]:
             remedy="Use `embed` for it." if embeds else "Use `ask`, or another model.",
         )
     return able
+
+
+def _among(candidates: Sequence[Candidate], nodes: Collection[Address]) -> Sequence[Candidate]:
+    """Those that the user allows; all when there is no choice of theirs. Raises `NoNodes`."""
+    allowed = [candidate for candidate in candidates if not nodes or candidate.node in nodes]
+    if not allowed:
+        raise NoNodes(
+            f"None of the {len(nodes)} allowed nodes offers the model.",
+            remedy="Allow another node, or ask for a model that the allowed ones serve.",
+        )
+    return allowed
 
 
 def _demand(request: Request, terms: Terms) -> Demand:

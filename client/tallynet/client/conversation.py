@@ -29,7 +29,15 @@ JOB_FAULTS = {("invalid-job", 1), ("invalid-job", 4), ("invalid-job", 5)}
 """Refusals (code, check of chapter 2) that every node with this model would repeat: no use to ask another."""
 
 
-class JobRefused(Refused):
+class NodeRefused(Refused):
+    """A node will not do this job. `check` is the number of the rule in spec chapter 2, 0 where there is none."""
+
+    def __init__(self, message: str, *, reason: str, check: int, remedy: str | None = None) -> None:
+        super().__init__(message, reason=reason, remedy=remedy)
+        self.check = check
+
+
+class JobRefused(NodeRefused):
     """The fault is the job's own: its signature, its commitment, or a prompt that the model cannot read."""
 
 
@@ -153,8 +161,9 @@ def _unexpected(message: FromNode) -> TallyError:
     if not isinstance(message, Rejected):
         return InvalidFrame(f"a {type(message).__name__} comes out of turn", check=3)
     error = error_of(message)
+    if not isinstance(error, Refused):
+        return error
     if (message.code, message.check) in JOB_FAULTS:
-        return JobRefused(
-            error.message, reason=message.reason, remedy="Correct the request: every node would refuse it."
-        )
-    return error
+        remedy = "Correct the request: every node would refuse it."
+        return JobRefused(error.message, reason=error.reason, check=message.check, remedy=remedy)
+    return NodeRefused(error.message, reason=error.reason, check=message.check)

@@ -34,6 +34,8 @@ class AskOptions(TypedDict, total=False):
     """`Answer.output` of the answers that this question builds on; at most 16."""
     node: Address | None
     """Ask this node and no other."""
+    nodes: Sequence[Address]
+    """Ask only among these nodes, the best first; empty, the default: among all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Terms:
     parents: tuple[Digest, ...]
     node: Address | None
     task: Task = Task.GENERATE
+    nodes: frozenset[Address] = frozenset()
 
 
 def read_terms(
@@ -59,6 +62,7 @@ def read_terms(
     max_price_wei: int | None = None,
     parents: Sequence[Digest] = (),
     node: Address | None = None,
+    nodes: Sequence[Address] = (),
 ) -> Terms:
     """Raises `InvalidJob` for numbers that no job can carry."""
     if not (math.isfinite(temperature) and math.isfinite(top_p)):
@@ -73,4 +77,4 @@ def read_terms(
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
     )
     max_price = None if max_price_wei is None else Wei(max_price_wei)
-    return Terms(sampling, deadline_seconds, max_price, tuple(parents), node)
+    return Terms(sampling, deadline_seconds, max_price, tuple(parents), node, frozenset(nodes))
