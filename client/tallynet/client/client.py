@@ -154,7 +154,7 @@ class AsyncClient:
         candidates = _able(_among(await directory.find(model, terms.node), terms.nodes), terms)
         demand = _demand(request, terms)
         key = await self._signer()
-        await trio.lowlevel.checkpoint_if_cancelled()  # else nothing, not even a time, would be left
+        await trio.lowlevel.checkpoint_if_cancelled()  # a deadline of -inf is no time to sign for
         left = trio.current_effective_deadline() - trio.current_time()
         order = place(
             request, candidates[0].offer.model, terms, key=key, domain=self.network.domain, now=self._clock(),

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self
 
+from tallynet.client.lines import Line
 from tallynet.client.order import Order
 from tallynet.client.ranking import Candidate
 from tallynet.client.receipt_checks import check_receipt
@@ -48,6 +49,7 @@ class Conversation:
         self,
         stack: AsyncExitStack,
         stream: Stream,
+        line: Line,
         order: Order,
         candidate: Candidate,
         clock: Callable[[], Milliseconds],
@@ -58,6 +60,7 @@ class Conversation:
         self.signed_receipt: SignedReceipt | None = None
         self._stack = stack
         self._stream = stream
+        self._line = line
         self._order = order
         self._candidate = candidate
         self._clock = clock
@@ -66,13 +69,18 @@ class Conversation:
 
     @classmethod
     async def hand_in(
-        cls, transport: Transport, order: Order, candidate: Candidate, clock: Callable[[], Milliseconds]
+        cls, transport: Transport, line: Line, order: Order, candidate: Candidate, clock: Callable[[], Milliseconds]
     ) -> Self:
-        """Open a stream and send the job. Raises `NodeUnreachable`."""
+        """Take the line, open a stream and send the job. Raises `NodeUnreachable`; waits while the node's lines are
+        all taken."""
         async with AsyncExitStack() as stack:
-            stream = await stack.enter_async_context(await transport.open(candidate.peer, JOB_PROTOCOL))
+            await line.take()
+            stack.callback(line.release)
+            async with line.opening:
+                opened = await transport.open(candidate.peer, JOB_PROTOCOL)
+            stream = await stack.enter_async_context(opened)
             await send_frame(stream, order.submit(), seconds=ACCEPT_SECONDS)
-            return cls(stack.pop_all(), stream, order, candidate, clock)
+            return cls(stack.pop_all(), stream, line, order, candidate, clock)
 
     async def hear_acceptance(self) -> None:
         """Wait until the node has taken the job.
@@ -113,7 +121,8 @@ class Conversation:
             await send_frame(self._stream, Cancel(), seconds=ACCEPT_SECONDS)
 
     async def abort(self) -> None:
-        """Drop the stream. Idempotent."""
+        """Drop the stream and give the line back. Idempotent."""
+        self._line.release()
         await self._stream.abort()
 
     @asynccontextmanager

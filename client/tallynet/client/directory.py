@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import trio
 
+from tallynet.client.lines import Lines
 from tallynet.client.ranking import Candidate, Standing
 from tallynet.ledger.ledger import NodeEntry
 from tallynet.network.address_book import AddressBook
@@ -54,6 +55,8 @@ class Directory:
     ) -> None:
         """`known` is whom to ask first: the network file's bootstrap peers and nodes."""
         self.transport = transport
+        self.lines = Lines()
+        """To the nodes, as many as each of them lets one peer have."""
         self._book = book
         self._known = tuple(known)
         self._registry = registry

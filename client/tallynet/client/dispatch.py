@@ -136,9 +136,13 @@ class Dispatch:
         await self._hang_up()
 
     async def _try_each(self, candidates: Sequence[Candidate]) -> list[Failure]:
-        """Ask one after another; empty once one has answered. Raises `JobRefused` when JOB_REFUSALS agree on it."""
+        """Ask one after another, those first to whom a line is free; empty once one has answered.
+
+        Raises `JobRefused` when JOB_REFUSALS agree on it.
+        """
         failures: list[Failure] = []
-        for candidate in candidates:
+        lines = self._directory.lines
+        for candidate in sorted(candidates, key=lambda known: not lines.free(known.peer.peer)):
             failure = await self._try(candidate)
             if failure is None:
                 return []
@@ -211,7 +215,9 @@ class Dispatch:
 
     async def _converse(self) -> Conversation:
         """Hand in the job; from then on there is a conversation to be cancelled."""
-        conversation = await Conversation.hand_in(self._directory.transport, self.order, self.candidate, self._clock)
+        directory = self._directory
+        line = directory.lines.line(self.candidate.peer.peer)
+        conversation = await Conversation.hand_in(directory.transport, line, self.order, self.candidate, self._clock)
         self._conversation = conversation
         await conversation.hear_acceptance()
         if self._cancelling:
