@@ -3,7 +3,7 @@
 In reading order: `client` and `blocking`, its two faces; `order` and `terms` (1); `directory`, `market` and `ranking`,
 who is asked (2); `lines`, `conversation`, `dispatch` and `answer_stream`, how the answer comes (3); `receipt_checks`
 and `answer`, what holds the node to it, and `embedding`, the same for vectors (4); `anchor_wait` (5). `portal` is the
-loop behind the blocking client, `commands` and `display` are the command line; `gateway` is a package of its own.
+loop behind the blocking client, `commands` and `display` are the command line; `gateway` serves OpenAI's clients.
 """
 
 from tallynet.client.answer import Answer, Usage, save_bundle

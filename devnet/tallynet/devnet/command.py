@@ -9,6 +9,7 @@ import typer
 
 from tallynet.audit.commands import audit_app
 from tallynet.client.commands import ask, embed, models, nodes
+from tallynet.client.gateway.commands import gateway_app
 from tallynet.devnet.bench.command import bench_app
 from tallynet.devnet.calibrate import calibrate
 from tallynet.devnet.cheats.command import cheats
@@ -49,7 +50,10 @@ def tallynet(
 devnet_app.command()(cheats)
 for command in (ask, embed, models, nodes, demo, calibrate):
     app.command()(command)
-GROUPS = {"audit": audit_app, "node": node_app, "log": log_app, "devnet": devnet_app, "bench": bench_app}
+GROUPS = {
+    "gateway": gateway_app, "audit": audit_app, "node": node_app, "log": log_app, "devnet": devnet_app,
+    "bench": bench_app,
+}  # fmt: skip
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 

@@ -1,0 +1,76 @@
+"""A request, read: the jobs that it stands for, and on what terms."""
+
+from dataclasses import dataclass
+
+from tallynet.client.gateway.bodies import MAX_CHOICES, CommonBody
+from tallynet.client.gateway.faults import invalid
+from tallynet.client.gateway.policy import Policy
+from tallynet.client.terms import AskOptions
+from tallynet.protocol.request import Request
+
+LEAST_TOP_P = 0.000001
+"""The smallest that a job can carry; it keeps one token, as `top_p: 0` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One job for each choice."""
+
+    model: str
+    """A name or a 0x id."""
+    requests: tuple[Request, ...]
+    max_tokens: int
+    """Of each choice."""
+    body: CommonBody
+    policy: Policy
+    """Of the key and of the request together."""
+    deadline_seconds: float
+    """From the start of each job to its receipt."""
+
+    @property
+    def options(self) -> AskOptions:
+        body, policy = self.body, self.policy
+        return AskOptions(
+            max_tokens=self.max_tokens,
+            temperature=temperature(body),
+            top_k=body.top_k or 0,
+            top_p=1.0 if body.top_p is None else max(body.top_p, LEAST_TOP_P),
+            stop=body.stops,
+            deadline_seconds=self.deadline_seconds,
+            max_price_wei=policy.max_price_wei,
+            parents=policy.parent_outputs,
+            nodes=policy.addresses,
+        )
+
+
+def temperature(body: CommonBody) -> float:
+    return 1.0 if body.temperature is None else body.temperature
+
+
+def check_together(body: CommonBody, policy: Policy, choices: int) -> None:
+    """What is right by itself and wrong together. Raises `ApiError` 400."""
+    if choices > MAX_CHOICES:
+        raise invalid("invalid_value", f"{choices} answers are asked for, {MAX_CHOICES} at most: ask twice.", "n")
+    if body.stream_options is not None and not body.stream:
+        raise invalid("invalid_value", "stream_options needs stream: true.", "stream_options")
+    if body.seed is not None and temperature(body) != 0:
+        raise invalid(
+            "unsupported_parameter",
+            "seed is not supported above temperature 0: the seed of a job is the digest of the signed job, so that "
+            "nobody can choose it. Use temperature 0 for an answer that can be had again, or leave seed out.",
+            "seed",
+        )
+    if policy.agreement is not None:
+        _check_agreement(body, policy, choices)
+
+
+def _check_agreement(body: CommonBody, policy: Policy, choices: int) -> None:
+    agreement = policy.agreement
+    if agreement and agreement.agree > agreement.among:
+        raise invalid("invalid_value", "More nodes are to agree than to be asked.", "tally.agreement")
+    if temperature(body) != 0 or body.stream or choices > 1:
+        raise invalid(
+            "invalid_value",
+            "Nodes can only agree on one answer, at temperature 0 and without stream: set temperature to 0.",
+            "tally.agreement",
+        )

@@ -1,0 +1,102 @@
+"""What may be asked, field by field: the part of OpenAI's requests that the network can do.
+
+A field that is not here is refused by name (`parameters`). `null` is what leaving a field out is.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from tallynet.client.gateway.policy import Policy
+from tallynet.protocol.job import MAX_STOP_CHARACTERS, MAX_STOP_STRINGS, MAX_TOKENS
+from tallynet.protocol.request import MAX_MESSAGES, MAX_REQUEST_BYTES
+
+MAX_CHOICES = 8
+"""Answers to one request, each a job of its own."""
+
+Text = Annotated[str, Meta(max_length=MAX_REQUEST_BYTES)]
+Stop = Annotated[str, Meta(min_length=1, max_length=MAX_STOP_CHARACTERS)]
+Tokens = Annotated[int, Meta(ge=1, le=MAX_TOKENS)]
+
+
+class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True):
+    include_usage: bool | None = None
+    include_obfuscation: Literal[False] | None = None
+
+
+class TextPart(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="text"):
+    text: Text
+
+
+class ChatMessage(Struct, frozen=True, forbid_unknown_fields=True):
+    """One turn. The fields that can only be null are what clients send back of an earlier answer."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Text | Annotated[list[TextPart], Meta(max_length=64)]
+    name: None = None
+    refusal: None = None
+    tool_calls: None = None
+    function_call: None = None
+    annotations: Annotated[list[None], Meta(max_length=0)] | None = None
+    audio: None = None
+
+
+class CommonBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What chat and completion share."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    """1, the model's own distribution, when absent, as OpenAI has it."""
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
+    """Not OpenAI's, but everybody's; 0 or absent: all tokens."""
+    n: Annotated[int, Meta(ge=1, le=MAX_CHOICES)] | None = None
+    stop: Stop | Annotated[list[Stop], Meta(max_length=MAX_STOP_STRINGS)] | None = None
+    seed: int | None = None
+    """Only at temperature 0, where nothing is drawn: a job's seed is the digest of the job itself."""
+    user: Annotated[str, Meta(max_length=256)] | None = None
+    """Goes into the access log, and nowhere else."""
+    max_tokens: Tokens | None = None
+    tally: Policy | None = None
+
+    @property
+    def include_usage(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+
+class ChatBody(CommonBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`POST /v1/chat/completions`."""
+
+    messages: Annotated[list[ChatMessage], Meta(min_length=1, max_length=MAX_MESSAGES)]
+    max_completion_tokens: Tokens | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=0)] | None = None
+    """The network reports the chosen token's probability and no other's."""
+
+
+class CompletionBody(CommonBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`POST /v1/completions`: the text is continued as it stands, without a chat template."""
+
+    prompt: Text | Annotated[list[Text], Meta(min_length=1, max_length=MAX_CHOICES)]
+    echo: bool | None = None
+    logprobs: Annotated[int, Meta(ge=0, le=0)] | None = None
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return (self.prompt,) if isinstance(self.prompt, str) else tuple(self.prompt)
+
+
+class EmbeddingsBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`POST /v1/embeddings`."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    input: Text | Annotated[list[Text], Meta(min_length=1, max_length=2048)]
+    encoding_format: Literal["float", "base64"] | None = None
+    user: Annotated[str, Meta(max_length=256)] | None = None
+    tally: Policy | None = None
