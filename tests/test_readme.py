@@ -18,10 +18,13 @@ from tallynet.devnet.plan import DEFAULT_MODEL
 from tallynet.devnet.world import real_world
 from tallynet.engine import open_engine
 from tallynet.node.config import NodeConfig
+from tallynet.protocol.bundle import read_bundle
+from tallynet.protocol.bundle_checks import State, verify_bundle
+from tests.client.gateway.stage import open_stage
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PROGRAM = "".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+PROGRAM, OPENAI_PROGRAM = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\.venv/bin/(tallynet .*?)(?:\s+#.*)?$", README, re.MULTILINE)
 TARGETS = re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE)
 
@@ -38,6 +41,21 @@ async def test_the_python_example_runs_against_a_real_network(tmp_path: Path) ->
 
     assert "Tokyo" in done.stdout.decode()
     assert (tmp_path / "story.tally").read_text().startswith("tallynet-bundle@v2\n")
+
+
+async def test_the_openai_example_runs_against_a_gateway(tmp_path: Path) -> None:
+    engine = await trio.to_thread.run_sync(open_engine, str(DEFAULT_MODEL))
+    async with open_stage(tmp_path, engine=lambda: engine) as stage:
+        program = OPENAI_PROGRAM.replace("http://127.0.0.1:8000", stage.url)
+        done = await trio.run_process(
+            [sys.executable, "-c", program], cwd=tmp_path, env={"PATH": ""}, capture_stdout=True, stderr=None
+        )
+        domain = stage.devnet.network.domain
+
+    assert program != OPENAI_PROGRAM
+    assert "Tokyo" in done.stdout.decode()
+    results = verify_bundle(read_bundle((tmp_path / "japan.tally").read_text()), domain)
+    assert {result.state for result in results} <= {State.OK, State.PENDING}
 
 
 def test_the_readme_has_its_commands() -> None:

@@ -15,7 +15,7 @@ from tallynet.client.gateway.config import GatewayConfig
 from tallynet.client.gateway.keys import Caller, open_keys
 from tallynet.client.gateway.serving import run_gateway
 from tallynet.devnet.fixture import Devnet, open_devnet
-from tallynet.engine import FakeEngine
+from tallynet.engine import Engine, FakeEngine
 from tallynet.protocol.bundle import Bundle, read_bundle
 from tallynet.protocol.bundle_checks import State, verify_bundle
 from tallynet.protocol.keys import Key
@@ -88,7 +88,7 @@ def _client(devnet: Devnet, keep: Path | bool) -> AsyncClient:
 
 @asynccontextmanager
 async def open_stage(
-    folder: Path, *, nodes: int = 1, engine: Callable[[], FakeEngine] = FakeEngine, **settings: Any
+    folder: Path, *, nodes: int = 1, engine: Callable[[], Engine] = FakeEngine, **settings: Any
 ) -> AsyncIterator[Stage]:
     """`settings` are those of `GatewayConfig`; `devnet`: those of `open_devnet`; `keep`: the client's."""
     devnet_settings, keep = settings.pop("devnet", {}), settings.pop("keep", False)
