@@ -9,4 +9,5 @@ replay.py    `tallynet bench audit`: a replay against a prefill and against gene
 engine.py    all of the engine; command.py  `tallynet bench engine`
 ways.py      what it is compared with; random_model.py, mixture.py  on what
 throughput.py, stage.py, players.py, workload.py   a bare engine against the same engine behind the whole network
+gateway.py   the gateway against its node's engine; `tallynet bench gateway`
 """

@@ -1,10 +1,23 @@
 """`tallynet bench`: how fast it is here."""
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from tallynet.console.terminal import DebugOption, JsonOption, command
+from tallynet.console.terminal import DebugOption, JsonOption, Terminal, command
+
+if TYPE_CHECKING:
+    from tallynet.devnet.bench.report import Row
+
+
+class Work(Protocol):
+    """What measures: with a folder of its own, telling what it is at."""
+
+    def __call__(self, folder: Path, say: Callable[[str], None], *, quick: bool) -> "Awaitable[list[Row]]": ...
+
 
 bench_app = typer.Typer(
     help="Measure this machine: every figure beside its baseline.",
@@ -32,22 +45,25 @@ def ledger(
     Example: tallynet bench ledger --json
     """
     with command(as_json=as_json, debug=debug) as terminal:
-        from functools import partial
-        from pathlib import Path
-        from tempfile import TemporaryDirectory
-
-        import trio
-
         from tallynet.devnet.bench.ledger import measure_ledger
-        from tallynet.devnet.bench.report import as_json as described
-        from tallynet.devnet.bench.report import machine, table
 
-        before = machine()
-        with terminal.notes.status("Measuring…") as status, TemporaryDirectory(prefix="tallynet-") as folder:
-            rows = trio.run(partial(measure_ledger, Path(folder), status.update, quick=quick))
-        terminal.out.print(table(rows))
-        terminal.out.print(f"\n{before['cores']} cores; load {before['load']} before, {machine()['load']} after.")
-        terminal.result(described(rows, before))
+        _measure(measure_ledger, terminal, quick)
+
+
+@bench_app.command()
+def gateway(
+    quick: Annotated[bool, typer.Option("--quick", help="Only see that it works; the figures mean nothing.")] = False,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Tokens a second and time to the first token, through the gateway and from the engine. About a minute.
+
+    Example: tallynet bench gateway --json
+    """
+    with command(as_json=as_json, debug=debug) as terminal:
+        from tallynet.devnet.bench.gateway import measure_gateway
+
+        _measure(measure_gateway, terminal, quick)
 
 
 @bench_app.command()
@@ -110,3 +126,18 @@ def audit(
         terminal.out.print(table(rows))
         terminal.out.print(f"\n{before['cores']} cores; load {before['load']} before, {machine()['load']} after.")
         terminal.result(described(rows, before))
+
+
+def _measure(work: Work, terminal: Terminal, quick: bool) -> None:
+    from tempfile import TemporaryDirectory
+
+    import trio
+
+    from tallynet.devnet.bench.report import as_json, machine, table
+
+    before = machine()
+    with terminal.notes.status("Measuring…") as status, TemporaryDirectory(prefix="tallynet-") as folder:
+        rows = trio.run(partial(work, Path(folder), status.update, quick=quick))
+    terminal.out.print(table(rows))
+    terminal.out.print(f"\n{before['cores']} cores; load {before['load']} before, {machine()['load']} after.")
+    terminal.result(as_json(rows, before))
