@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test check lint types layers tests torture test-anvil test-upstream gas bench tiny-model evaluate-model \
-	vectors corpus contract clean
+.PHONY: demo test check lint types layers tests torture test-anvil test-upstream test-node test-api gas bench \
+	tiny-model evaluate-model vectors corpus contract clean
 
 demo: $(READY)  ## the life of a job in one process, with a cheat caught
 	$(BIN)/tallynet demo
@@ -37,6 +37,15 @@ test-anvil: $(READY)  ## the ledger's tests against Foundry's anvil, where it is
 test-upstream: $(READY)  ## the upstream engine in front of real servers; UPSTREAM_PYTHON names an interpreter that has one of
 	@# `pip install 'transformers[serving]' accelerate`, or `pip install 'llama-cpp-python[server]' gguf` (needs gcc and cmake)
 	TALLYNET_UPSTREAM_PYTHON=$(or $(UPSTREAM_PYTHON),$(BIN)/python) $(BIN)/pytest -q -m upstream -rs tests/engine
+
+test-node: $(READY)  ## OpenAI's npm client against the gateway, where Node.js is on the PATH
+	@command -v npm >/dev/null || { echo "Node.js is missing: install it with 'apt-get install nodejs npm'."; exit 1; }
+	npm ci --no-audit --no-fund --prefix tests/client/gateway/npm
+	$(BIN)/pytest -q -m node -rs tests/client/gateway
+
+test-api: $(READY)  ## whatever comes to schemathesis, against the gateway's own OpenAPI
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[api]'
+	$(BIN)/pytest -q -m api -rs tests/client/gateway
 
 gas: $(READY)  ## what each call of the contract costs, against its limits
 	$(BIN)/python -m tests.contracts.gas
