@@ -177,6 +177,25 @@ def test_slow_body_is_given_up(hosted: Hosted) -> None:
     assert fault(answer) == (408, "request_timeout", None)
 
 
+def test_caller_who_hangs_up_in_the_middle_of_the_body_is_no_failure_of_ours(
+    hosted: Hosted, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hang_up(stage: Stage) -> None:
+        _, _, port = stage.url.rpartition(":")
+        stream = await trio.open_tcp_stream("127.0.0.1", int(port))
+        head = (
+            f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{{"
+        )
+        await stream.send_all(head.encode())
+        await trio.sleep(0.1)
+        await stream.aclose()
+        await trio.sleep(0.2)
+
+    hosted.call(hang_up)
+
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_unknown_route_and_method_have_the_same_shape(hosted: Hosted) -> None:
     assert fault(get(hosted, "/v1/nonsense")) == (404, "not_found", None)
     assert fault(get(hosted, CHAT)) == (405, "method_not_allowed", None)

@@ -6,11 +6,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import trio
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from tallynet.client.gateway.config import GatewayConfig
 from tallynet.client.gateway.faults import ApiError
@@ -44,11 +45,10 @@ class Door:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise ApiError(415, "unsupported_media_type", "Send the body as JSON, with content-type: application/json.")
-        with trio.move_on_after(self.config.body_seconds):
+        with trio.move_on_after(self.config.body_seconds), suppress(ClientDisconnect):
             return await self._body(request)
-        raise ApiError(
-            408, "request_timeout", f"The body did not come within {self.config.body_seconds:g} s: send it again."
-        )
+        message = f"The body did not come whole within {self.config.body_seconds:g} s: send it again."
+        raise ApiError(408, "request_timeout", message)
 
     @contextmanager
     def admit(self, caller: Caller, jobs: int, most_tokens: int) -> Iterator[None]:
