@@ -2,14 +2,17 @@
 
 In reading order: `client` and `blocking`, its two faces; `order` and `terms` (1); `directory`, `market` and `ranking`,
 who is asked (2); `lines`, `conversation`, `dispatch` and `answer_stream`, how the answer comes (3); `receipt_checks`
-and `answer`, what holds the node to it, and `embedding`, the same for vectors (4); `anchor_wait` (5). `portal` is the
-loop behind the blocking client, `commands` and `display` are the command line; `gateway` serves OpenAI's clients.
+and `answer`, what holds the node to it, and `embedding`, the same for vectors (4); `anchor_wait` (5). `batch` and
+`dialogue` ask more than once. `portal` is the loop behind the blocking client, `commands` and `display` are the command
+line; `gateway` serves OpenAI's clients.
 """
 
 from tallynet.client.answer import Answer, Usage, save_bundle
 from tallynet.client.answer_stream import AnswerStream
+from tallynet.client.batch import Outcome
 from tallynet.client.blocking import BlockingStream, Client
 from tallynet.client.client import AsyncClient
+from tallynet.client.dialogue import Dialogue
 from tallynet.client.dispatch import Failure
 from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.market import ModelOnOffer
@@ -23,10 +26,12 @@ __all__ = [
     "AsyncClient",
     "BlockingStream",
     "Client",
+    "Dialogue",
     "EmbedOptions",
     "Embedding",
     "Failure",
     "ModelOnOffer",
+    "Outcome",
     "Prompt",
     "Usage",
     "save_bundle",

@@ -13,7 +13,9 @@ from typing import Self, Unpack
 
 from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
+from tallynet.client.batch import AT_ONCE, Outcome, progress_bar
 from tallynet.client.client import AsyncClient, wall_clock
+from tallynet.client.dialogue import Dialogue
 from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.order import Prompt
@@ -71,6 +73,25 @@ class Client:
     def embed(self, model: str, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> list[Embedding]:
         """See `AsyncClient.embed`."""
         return self._portal.call(lambda client: client.embed(model, texts, **options))
+
+    def ask_many(
+        self,
+        model: str,
+        prompts: Sequence[Prompt],
+        *,
+        at_once: int = AT_ONCE,
+        progress: bool = False,
+        **options: Unpack[AskOptions],
+    ) -> list[Outcome]:
+        """See `AsyncClient.ask_many`; `progress` shows a bar on stderr."""
+        with progress_bar(len(prompts), shown=progress) as tell:
+            return self._portal.call(
+                lambda client: client.ask_many(model, prompts, at_once=at_once, tell=tell, **options)
+            )
+
+    def dialogue(self, model: str, system: str = "", **options: Unpack[AskOptions]) -> Dialogue:
+        """A dialogue with a model, each question on the record of the answer before: see `Dialogue`."""
+        return Dialogue(lambda turns, terms: self.ask(model, turns, **terms), system, options)
 
     def wait_for_anchor(self, bundle: Bundle, seconds: float) -> Bundle:
         """See `AsyncClient.wait_for_anchor`."""

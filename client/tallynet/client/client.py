@@ -20,6 +20,7 @@ import trio
 from tallynet.client.anchor_wait import AnchorWait
 from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
+from tallynet.client.batch import AT_ONCE, Outcome, Tell, ask_each
 from tallynet.client.directory import Directory, read_peers
 from tallynet.client.dispatch import Dispatch
 from tallynet.client.embedding import Embedding, EmbedOptions, embed_all, embedding_terms, read_answer
@@ -122,6 +123,21 @@ class AsyncClient:
                 return read_answer(await stream.finish())
 
         return await embed_all([texts] if isinstance(texts, str) else texts, embed_one)
+
+    async def ask_many(
+        self,
+        model: str,
+        prompts: Sequence[Prompt],
+        *,
+        at_once: int = AT_ONCE,
+        tell: Tell = lambda done: None,
+        **options: Unpack[AskOptions],
+    ) -> list[Outcome]:
+        """Ask many questions, `at_once` at a time; the answers, or in their place the errors, in the same order.
+
+        `tell` hears how many are done. Raises ValueError for less than one at a time, and nothing that `ask` raises.
+        """
+        return await ask_each(lambda prompt: self.ask(model, prompt, **options), prompts, at_once, tell)
 
     async def wait_for_anchor(self, bundle: Bundle, seconds: float) -> Bundle:
         """The bundle with its inclusion under a confirmed anchor, looked for until `seconds` are over.
