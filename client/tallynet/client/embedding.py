@@ -1,7 +1,7 @@
 """Texts into vectors: each text is one job, and each vector comes with the answer that holds a node to it."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 import trio
@@ -48,7 +48,7 @@ def embedding_terms(
         deadline_seconds=deadline_seconds, max_price_wei=max_price_wei, parents=parents, node=node,
         max_tokens=EMBED_SAMPLING.max_tokens,
     )  # fmt: skip
-    return Terms(terms.sampling, terms.seconds, terms.max_price, terms.parents, terms.node, Task.EMBED)
+    return replace(terms, task=Task.EMBED)
 
 
 def read_answer(answer: Answer) -> Embedding:

@@ -47,8 +47,8 @@ class Terms:
     max_price: Wei | None
     parents: tuple[Digest, ...]
     node: Address | None
-    task: Task = Task.GENERATE
     nodes: frozenset[Address] = frozenset()
+    task: Task = Task.GENERATE
 
 
 def read_terms(
