@@ -95,10 +95,10 @@ def test_the_command_tells_all_with_gas() -> None:
 
 
 def test_a_layer_that_is_not_there_is_named() -> None:
-    code, told, _ = run_cheats("--layer", "engine", "--json")
+    code, told, _ = run_cheats("--layer", "kitchen", "--json")
 
     assert code == 2
-    assert "'engine'" in told["error"]["message"]
+    assert "'kitchen'" in told["error"]["message"]
     assert list(LAYERS) == ["ledger"]
 
 

@@ -74,6 +74,16 @@ def test_directory_without_weights_is_refused(checkpoint: Directory, tmp_path: P
         plan_memory(tmp_path, Hardware(CPU, torch.float32), 1)
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"not safetensors", b"\xff" * 8, b"\x02" + bytes(7) + b"[]", b"\x07" + bytes(7) + b'{"a":1}']
+)
+def test_weights_without_a_header_are_refused(content: bytes, checkpoint: Directory, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes((checkpoint("llama") / "config.json").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(Misconfigured, match="cannot be loaded"):
+        plan_memory(tmp_path, Hardware(CPU, torch.float32), 1)
+
+
 def test_planned_and_taken_are_told_at_the_start(checkpoint: Directory, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="tallynet.engine"):
         open_engine(str(checkpoint("llama")), slots=2)
