@@ -44,12 +44,12 @@ def mean(ground: Ground, asked: Sequence[Generation]) -> list[Claim]:
 
 
 def cross_fingerprint(ground: Ground, asked: Sequence[Generation]) -> list[Claim]:
-    """The records of the next run in place of its own, as many as it needs."""
+    """The records of an honest run of another prompt in place of its own, as many as it needs."""
     made = ground.honest(asked)
-    pools = [claim.records for claim in (*made[1:], made[0])]
+    others = ground.honest([replace(one, prompt=(*one.prompt[:1], *one.prompt[:0:-1])) for one in asked])
     return [
-        replace(claim, records=tuple(pool[at % len(pool)] for at in range(len(claim.records))))
-        for claim, pool in zip(made, pools, strict=True)
+        replace(claim, records=tuple(other.records[at % len(other.records)] for at in range(len(claim.records))))
+        for claim, other in zip(made, others, strict=True)
     ]
 
 
