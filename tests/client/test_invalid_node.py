@@ -118,7 +118,7 @@ async def test_invalid_logprobs(world: World) -> None:
     ("check", "change"),
     [
         (6, {"job": OTHER_JOB}),
-        (7, {"client": Key.generate().address}),
+        (7, {"client": Key(b"\x77" * 32).address}),
         (8, {"model": bytes(32)}),
         (9, {"params": Digest(bytes(32))}),
         (10, {"request": Digest(bytes(32))}),
