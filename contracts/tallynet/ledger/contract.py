@@ -52,6 +52,10 @@ class ContractLedger(ContractCourt):
     async def block_number(self) -> int:
         return (await self._chain.latest()).number
 
+    async def block_hash(self, number: int) -> Digest | None:
+        block = await self._chain.block(number)
+        return block.hash if block else None
+
     async def register(self, operator: Key, node: Key, stake: Wei, multiaddr: str) -> None:
         check_registration(stake, multiaddr)
         signature = consent(self._domain, operator.address, node)

@@ -125,6 +125,9 @@ class Ledger(Protocol):
 
     async def block_number(self) -> int: ...
 
+    async def block_hash(self, number: int) -> Digest | None:
+        """Hash of a block of the present chain; None while there is no such block."""
+
     async def register(self, operator: Key, node: Key, stake: Wei, multiaddr: str) -> None:
         """Stake for `node` and publish its address; a repeat by the same operator adds stake and replaces
         `multiaddr`. `node` signs its consent so that nobody can register another's key.

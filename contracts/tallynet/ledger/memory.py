@@ -88,6 +88,10 @@ class MemoryLedger(MemoryCourt):
         await trio.lowlevel.checkpoint()
         return self._blocks.last.number
 
+    async def block_hash(self, number: int) -> Digest | None:
+        await trio.lowlevel.checkpoint()
+        return self._blocks.hash(number)
+
     async def register(self, operator: Key, node: Key, stake: Wei, multiaddr: str) -> None:
         await trio.lowlevel.checkpoint()
         check_registration(stake, multiaddr)

@@ -56,6 +56,10 @@ class Blocks:
     def last(self) -> Block:
         return self._blocks[-1]
 
+    def hash(self, number: int) -> Digest | None:
+        """Of a block of the present chain; None while there is none."""
+        return self._blocks[number].hash if 0 <= number < len(self._blocks) else None
+
     def next(self) -> Block:
         """The block that is going to hold the present transaction."""
         label = f"{self._mined}".encode() + self.last.hash
