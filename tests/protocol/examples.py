@@ -16,8 +16,10 @@ from tallynet.protocol.job import Job, Sampling, SignedJob, VerifiedJob, sign_jo
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
 from tallynet.protocol.manifest import Manifest, ManifestFile
+from tallynet.protocol.opening import OpeningRequest, seal_part, sign_opening_request
 from tallynet.protocol.receipt import SignedReceipt, sign_receipt
 from tallynet.protocol.request import Message, Request, encode_request
+from tallynet.protocol.sealing import SealKey
 from tallynet.protocol.tiles import write_bundle
 from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, Seconds, Wei
 from tallynet.protocol.wire import (
@@ -28,14 +30,18 @@ from tallynet.protocol.wire import (
     AskConsistency,
     AskFile,
     AskInclusion,
+    AskOpening,
     AskReceipt,
     Cancel,
     File,
     Finished,
     Frame,
     Head,
+    NoConsent,
+    NotKept,
     ProofPath,
     Rejected,
+    SealedOpening,
     Streamed,
     Submit,
 )
@@ -209,6 +215,20 @@ def valid_signed_checkpoint() -> SignedCheckpoint:
     return sign_checkpoint(valid_checkpoint(), DOMAIN, NODE)
 
 
+def valid_opening_request(**changes: Any) -> OpeningRequest:
+    """STRANGER audits NODE."""
+    fields: dict[str, Any] = {
+        "auditor": STRANGER.address,
+        "node": NODE.address,
+        "job": valid_verified_job().id,
+        "index": 5,
+        "size": 32,
+        "block_hash": digest("block"),
+        "seal_key": SealKey(digest("seal")).public,
+    }
+    return OpeningRequest(**{**fields, **changes})
+
+
 def valid_frames() -> dict[str, Frame]:
     """One message of every type, by its tag."""
     return {
@@ -228,4 +248,8 @@ def valid_frames() -> dict[str, Frame]:
         "ask-consistency": AskConsistency(8, 32),
         "proof": ProofPath((digest("left"), digest("right"))),
         "ask-receipt": AskReceipt(valid_verified_job().id),
+        "ask-opening": AskOpening(sign_opening_request(valid_opening_request(), DOMAIN, STRANGER), 1),
+        "opening": SealedOpening(2, seal_part(b"a bundle", 0, valid_opening_request(), DOMAIN, digest("ephemeral"))),
+        "no-consent": NoConsent(valid_job(audit_consent=False).words),
+        "not-kept": NotKept(604_800),
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.protocol import vectors_of_bundles as of_bundles
+from tests.protocol import vectors_of_draws as of_draws
 from tests.protocol import vectors_of_embeddings as of_embeddings
 from tests.protocol import vectors_of_evidence as of_evidence
 from tests.protocol import vectors_of_faults as of_faults
@@ -42,6 +43,7 @@ FILES: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
     "notes.json": ("5-anchor.md", of_tiles.notes),
     "tiles.json": ("5-anchor.md", of_tiles.tile_cases),
     "bundles.json": ("6-audit.md", of_bundles.bundles),
+    "draws.json": ("6-audit.md", of_draws.draws),
 }
 """Each file with the chapter that it belongs to."""
 

@@ -21,6 +21,7 @@ from tallynet.protocol import (
     leaf,
     manifest,
     note_key,
+    opening,
     receipt,
     request,
     wire,
@@ -81,7 +82,7 @@ def test_every_table_and_list_is_read() -> None:
 def structs() -> set[str]:
     """Every struct of the protocol that travels and has fields."""
     found = set()
-    for module in (job, request, manifest, advert, chunk, receipt, checkpoint, fault, wire):
+    for module in (job, request, manifest, advert, chunk, receipt, checkpoint, fault, opening, wire):
         for name, kind in vars(module).items():
             ours = isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
             if ours and kind.__struct_fields__ and not name.startswith(("Verified", "_")):
@@ -112,7 +113,7 @@ def test_the_tag_of_every_message_stands_by_its_table() -> None:
 
 def test_the_type_strings_are_those_of_the_code() -> None:
     written = set(re.findall(r"^[A-Z]\w+\([a-z][^)]*\)$", TEXT, re.MULTILINE))
-    modules = (job, advert, chunk, receipt, checkpoint, note_key)
+    modules = (job, advert, chunk, receipt, checkpoint, note_key, opening)
     known = {kind.decode() for module in modules for name, kind in vars(module).items() if name.endswith("_TYPE")}
     domain = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 
@@ -284,7 +285,9 @@ def test_constants_are_those_of_the_code(module: str, rows: list[list[str]]) -> 
     "module",
     [
         "tallynet.protocol.commitment",
+        "tallynet.protocol.draw",
         "tallynet.protocol.manifest",
+        "tallynet.protocol.sealing",
         "tallynet.engine.engine",
         "tallynet.engine.philox",
         "tallynet.engine.upstream.stand_ins",

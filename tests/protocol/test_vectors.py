@@ -18,6 +18,7 @@ from tallynet.protocol.bundle_link import read_link
 from tallynet.protocol.bundle_openings import opened_request, opened_text
 from tallynet.protocol.checkpoint import Checkpoint
 from tallynet.protocol.chunk import Chunk, SignedChunk, Transcript, accept_chunk
+from tallynet.protocol.draw import Draw
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.embedding import encode_embedding, read_embedding
 from tallynet.protocol.errors import Invalid, InvalidEvidence, InvalidSignature, Misconfigured
@@ -34,8 +35,10 @@ from tallynet.protocol.note import (
     write_key_note,
 )
 from tallynet.protocol.note_key import Ed25519Verifier, NoteKey, NoteKeyStatement, log_origin
+from tallynet.protocol.opening import OpeningRequest, check_no_consent, open_parts
 from tallynet.protocol.receipt import Receipt, SignedReceipt, verify_receipt
 from tallynet.protocol.request import Request, decode_request, encode_request
+from tallynet.protocol.sealing import SealKey
 from tallynet.protocol.tiles import Tile, read_bundle, tiles, write_bundle, write_tile
 from tallynet.protocol.units import Digest
 from tallynet.protocol.wire import (
@@ -568,3 +571,46 @@ def test_evidence_that_is_no_record_is_refused(case: Any) -> None:
 
     with pytest.raises(ValueError):
         read_records(hexed(case["evidence"]))
+
+
+# Sampling
+
+
+@cases("draws.json", "draws")
+def test_a_block_draws_the_same_entries_for_everybody(case: Any) -> None:
+    draw = Draw(hexed(case["node"]), case["size"], hexed(case["block_hash"]))
+
+    assert draw.seed == hexed(case["seed"])
+    assert list(draw.indices(12)) == case["indices"]
+
+
+def asked() -> tuple[OpeningRequest, Domain]:
+    file = VECTORS["draws.json"]
+    fields = {name: value if isinstance(value, int) else hexed(value) for name, value in file["request"].items()}
+    del fields["digest"]
+    return OpeningRequest(**fields), domain(file["domain"])
+
+
+def test_a_request_for_an_opening_has_its_digest() -> None:
+    request, where = asked()
+
+    assert request.digest(where) == hexed(VECTORS["draws.json"]["request"]["digest"])
+
+
+@cases("draws.json", "valid")
+def test_an_opening_opens_with_its_key(case: Any) -> None:
+    key = SealKey(hexed(VECTORS["draws.json"]["seal_secret"]))
+
+    assert open_parts(hexes(case["sealed"]), *asked(), key) == hexed(case["opened"])
+
+
+@cases("draws.json", "invalid")
+def test_an_opening_is_refused(case: Any) -> None:
+    with refuses(case):
+        open_parts(hexes(case["sealed"]), *asked(), SealKey(hexed(case["secret"])))
+
+
+def test_words_of_a_job_show_that_it_gives_no_consent() -> None:
+    file = VECTORS["draws.json"]["no_consent"]
+
+    check_no_consent(hexes(file["words"]), hexed(file["job"]), asked()[1])

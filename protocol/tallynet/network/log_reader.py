@@ -12,6 +12,7 @@ from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidFrame, NodeUnreachable
 from tallynet.protocol.keys import address_of_peer
 from tallynet.protocol.note import read_checkpoint_note, read_key_note
+from tallynet.protocol.opening import SignedOpeningRequest
 from tallynet.protocol.receipt import SignedReceipt
 from tallynet.protocol.tiles import TILE_WIDTH, Tile, read_bundle, read_tile
 from tallynet.protocol.units import Address, Digest, JobId
@@ -21,14 +22,18 @@ from tallynet.protocol.wire import (
     AskConsistency,
     AskFile,
     AskInclusion,
+    AskOpening,
     AskReceipt,
     File,
     Finished,
     Head,
     LogAnswer,
     LogAsk,
+    NoConsent,
+    NotKept,
     ProofPath,
     Rejected,
+    SealedOpening,
     error_of,
 )
 
@@ -107,6 +112,13 @@ class LogReader:
     async def receipt(self, job: JobId) -> SignedReceipt:
         return (await self._ask(AskReceipt(job), Finished)).receipt
 
+    async def opening(self, signed: SignedOpeningRequest, part: int = 0) -> SealedOpening | NoConsent | NotKept:
+        """One sealed part of a run that was drawn, or why there is none; nothing in it is checked."""
+        answer = await self._told(AskOpening(signed, part))
+        if not isinstance(answer, SealedOpening | NoConsent | NotKept):
+            raise InvalidFrame(f"asked for an opening, got {type(answer).__name__}")
+        return answer
+
     @asynccontextmanager
     async def many_questions(self) -> AsyncIterator[None]:
         """Until the block is left, a stream that was answered on is asked on again: opening one costs more than most
@@ -120,14 +132,19 @@ class LogReader:
                 await stream.abort()
 
     async def _ask(self, question: LogAsk, kind: type[T]) -> T:
+        answer = await self._told(question)
+        if not isinstance(answer, kind):
+            raise InvalidFrame(f"asked for {kind.__name__}, got {type(answer).__name__}")
+        return answer
+
+    async def _told(self, question: LogAsk) -> LogAnswer:
+        """The answer, unless it is a refusal: that is raised."""
         try:
             answer = await self._answer(question)
         except EndOfStream as error:
             raise NodeUnreachable(f"node {self._peer.peer} closed without an answer.") from error
         if isinstance(answer, Rejected):
             raise error_of(answer)
-        if not isinstance(answer, kind):
-            raise InvalidFrame(f"asked for {kind.__name__}, got {type(answer).__name__}")
         return answer
 
     async def _answer(self, question: LogAsk) -> LogAnswer:

@@ -11,6 +11,8 @@
     │   ├── InvalidProof        an inclusion or consistency proof that does not hold (chapter 5)
     │   ├── InvalidAdvert       an advert that breaks a rule of chapter 2
     │   ├── InvalidManifest     model files that differ from their manifest
+    │   ├── InvalidOpening      a question for a logged run's words, or the answer, that breaks a rule of chapter 6
+    │   ├── InvalidReport       an auditor's report that is malformed or does not follow from its own runs (chapter 6)
     │   ├── InvalidBundle       a `.tally` file that is malformed or contradicts itself (chapter 6)
     │   └── InvalidEvidence     what is said to prove a node's fault and does not (chapter 5)
     ├── Deferred                not now: nobody is at fault, `retry_after_ms` says when
@@ -118,6 +120,16 @@ class InvalidManifest(Invalid):
 class InvalidBundle(Invalid):
     code = "invalid-bundle"
     remedy_default = "Get the bundle again from whoever gave it to you; do not rely on this copy."
+
+
+class InvalidOpening(Invalid):
+    code = "invalid-opening"
+    remedy_default = "Ask only for entries that were drawn; an answer that does not open counts against its node."
+
+
+class InvalidReport(Invalid):
+    code = "invalid-report"
+    remedy_default = "Do not rely on the report: audit the node yourself with `tallynet audit sample`."
 
 
 class InvalidEvidence(Invalid):

@@ -3,6 +3,7 @@
 Source of the rules: spec chapter 1.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Annotated
 
@@ -34,6 +35,11 @@ JOB_TYPE = (
 )
 _SAMPLING_HASH = eip712.keccak(SAMPLING_TYPE)
 _JOB_HASH = eip712.keccak(JOB_TYPE + SAMPLING_TYPE)
+
+JOB_WORDS = 10
+"""Members of `Job`."""
+CONSENT_WORD = 9
+"""Which of them is the consent."""
 
 
 class Task(IntEnum):
@@ -96,9 +102,9 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True):
     task: Annotated[int, Meta(ge=0, lt=256)] = Task.GENERATE
 
     @property
-    def struct_hash(self) -> Digest:
-        return eip712.struct(
-            _JOB_HASH,
+    def words(self) -> tuple[bytes, ...]:
+        """The members of the signed struct, one word each: they give the job's id, and lists stay hashes."""
+        return (
             eip712.address(self.client),
             eip712.uint(self.task),
             self.model,
@@ -110,6 +116,10 @@ class Job(Struct, frozen=True, forbid_unknown_fields=True):
             eip712.array(self.parents),
             eip712.uint(self.audit_consent),
         )
+
+    @property
+    def struct_hash(self) -> Digest:
+        return eip712.struct(_JOB_HASH, *self.words)
 
     def id(self, domain: Domain) -> JobId:
         """The job's name: its EIP-712 digest. The same job twice has the same name."""
@@ -129,6 +139,11 @@ class VerifiedJob(Struct, frozen=True):
     job: Job
     id: JobId
     signature: Signature
+
+
+def id_of_words(words: Sequence[bytes], domain: Domain) -> JobId:
+    """The name of the job with these words (`Job.words`)."""
+    return JobId(domain.digest(eip712.struct(_JOB_HASH, *words)))
 
 
 def sign_job(job: Job, domain: Domain, key: Key) -> SignedJob:

@@ -14,7 +14,8 @@ from tallynet.protocol.advert import SignedAdvert
 from tallynet.protocol.checkpoint import SignedCheckpoint
 from tallynet.protocol.chunk import SignedChunk
 from tallynet.protocol.errors import Busy, Deferred, Invalid, InvalidFrame, Pending, Refused, TallyError
-from tallynet.protocol.job import Bytes20, Bytes32, SignedJob
+from tallynet.protocol.job import JOB_WORDS, Bytes20, Bytes32, SignedJob
+from tallynet.protocol.opening import MAX_PARTS, MAX_SEALED_BYTES, SignedOpeningRequest
 from tallynet.protocol.receipt import MAX_LOG_SIZE, SignedReceipt
 from tallynet.protocol.request import MAX_REQUEST_BYTES
 from tallynet.protocol.tiles import MAX_PATH_CHARACTERS
@@ -25,7 +26,7 @@ JOB_PROTOCOL = "/tallynet/job/1"
 INFO_PROTOCOL = "/tallynet/info/1"
 """Ask a peer for the adverts it knows."""
 LOG_PROTOCOL = "/tallynet/log/1"
-"""Read a node's log: checkpoint, tiles, entries, proofs."""
+"""Read a node's log: checkpoint, tiles, entries, proofs; as an auditor, what was drawn of it."""
 ADVERT_TOPIC = "tallynet/advert/1"
 """Gossip of signed adverts."""
 
@@ -164,12 +165,42 @@ class AskReceipt(Frame, frozen=True, tag="ask-receipt"):
     job: Annotated[JobId, Bytes32]
 
 
+class AskOpening(Frame, frozen=True, tag="ask-opening"):
+    """An auditor to the node: the bundle of a run that was drawn, sealed to me."""
+
+    signed: SignedOpeningRequest
+    part: Annotated[int, Meta(ge=0, lt=MAX_PARTS)]
+    """Which part of it, from 0."""
+
+
+class SealedOpening(Frame, frozen=True, tag="opening"):
+    """One part of the bundle."""
+
+    parts: Annotated[int, Meta(ge=1, le=MAX_PARTS)]
+    """How many there are."""
+    sealed: Annotated[bytes, Meta(max_length=MAX_SEALED_BYTES)]
+    """See `sealing.py`."""
+
+
+class NoConsent(Frame, frozen=True, tag="no-consent"):
+    """The job's client gave no consent: the words of the job, from which anybody sees that."""
+
+    words: Annotated[tuple[Annotated[bytes, Bytes32], ...], Meta(min_length=JOB_WORDS, max_length=JOB_WORDS)]
+
+
+class NotKept(Frame, frozen=True, tag="not-kept"):
+    """The opening is no longer kept."""
+
+    kept_seconds: Annotated[int, Meta(ge=0, lt=2**32)]
+    """How long this node keeps one, after the promised time of the run's anchor."""
+
+
 FromClient = Submit | Cancel
 FromNode = Accepted | Streamed | Finished | Rejected
 InfoAsk = AskAdverts
 InfoAnswer = Adverts | Rejected
-LogAsk = AskCheckpoint | AskFile | AskInclusion | AskConsistency | AskReceipt
-LogAnswer = Head | File | ProofPath | Finished | Rejected
+LogAsk = AskCheckpoint | AskFile | AskInclusion | AskConsistency | AskReceipt | AskOpening
+LogAnswer = Head | File | ProofPath | Finished | SealedOpening | NoConsent | NotKept | Rejected
 
 T = TypeVar("T")
 
