@@ -72,6 +72,7 @@ async def test_job_carries_what_was_asked(world: World) -> None:
             deadline_seconds=50,
             max_price_wei=1000,
             parents=[parent],
+            audit_consent=True,
         )
     submit = node.submits[0]
     job = submit.signed.job
@@ -81,6 +82,7 @@ async def test_job_carries_what_was_asked(world: World) -> None:
     assert job.client == CLIENT.address
     assert job.max_price == 1000
     assert job.parents == (parent,)
+    assert job.audit_consent
     assert 48_000 <= job.deadline - node.clock() <= 50_000
 
 

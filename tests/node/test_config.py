@@ -71,6 +71,7 @@ def test_a_model_that_is_no_directory_is_a_hub_id(tmp_path: Path) -> None:
         ("advert_seconds", 0.1),
         ("advert_seconds", 121.0),
         ("keep_answers_seconds", -1),
+        ("keep_openings_seconds", 86_399),
         ("abandon_seconds", -0.1),
         ("drain_seconds", 3601.0),
     ],

@@ -61,7 +61,9 @@ DeadlineOption = Annotated[float, typer.Option("--deadline", min=0.1, help="Seco
 AnchorOption = Annotated[
     float, typer.Option("--anchor-wait", min=0, help="With --save: seconds to wait for the anchor.")
 ]
-
+ConsentOption = Annotated[
+    bool, typer.Option("--audit-consent", help="Let whoever audits the node read this run, if it is drawn.")
+]
 NoKeepOption = Annotated[bool, typer.Option("--no-keep", help="Do not keep the receipt in the receipts folder.")]
 
 
@@ -106,6 +108,7 @@ def ask(
     max_price: PriceOption = None,
     deadline: DeadlineOption = DEADLINE_SECONDS,
     anchor_wait: AnchorOption = ANCHOR_WAIT_SECONDS,
+    audit_consent: ConsentOption = False,
     no_keep: NoKeepOption = False,
     network: NetworkOption = None,
     as_json: JsonOption = False,
@@ -122,6 +125,7 @@ def ask(
         options = AskOptions(
             max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, stop=stop or (),
             deadline_seconds=deadline, max_price_wei=max_price, node=read_node(node),
+            audit_consent=audit_consent,
         )  # fmt: skip
         check_place(save)
         with open_client(network, keep=not no_keep) as client:

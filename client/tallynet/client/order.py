@@ -88,6 +88,7 @@ def place(
         max_price=ceiling,
         nonce=Digest(secrets.token_bytes(32)),
         parents=terms.parents,
+        audit_consent=terms.audit_consent,
         task=terms.task,
     )
     _check_bounds(job)

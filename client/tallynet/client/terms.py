@@ -36,6 +36,8 @@ class AskOptions(TypedDict, total=False):
     """Ask this node and no other."""
     nodes: Sequence[Address]
     """Ask only among these nodes, the best first; empty, the default: among all."""
+    audit_consent: bool
+    """Whether question and answer may be opened to an auditor who draws this run; anybody may audit. No by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Terms:
     node: Address | None
     nodes: frozenset[Address] = frozenset()
     task: Task = Task.GENERATE
+    audit_consent: bool = False
 
 
 def read_terms(
@@ -63,6 +66,7 @@ def read_terms(
     parents: Sequence[Digest] = (),
     node: Address | None = None,
     nodes: Sequence[Address] = (),
+    audit_consent: bool = False,
 ) -> Terms:
     """Raises `InvalidJob` for numbers that no job can carry."""
     if not (math.isfinite(temperature) and math.isfinite(top_p)):
@@ -77,4 +81,6 @@ def read_terms(
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
     )
     max_price = None if max_price_wei is None else Wei(max_price_wei)
-    return Terms(sampling, deadline_seconds, max_price, tuple(parents), node, frozenset(nodes))
+    return Terms(
+        sampling, deadline_seconds, max_price, tuple(parents), node, frozenset(nodes), audit_consent=audit_consent
+    )

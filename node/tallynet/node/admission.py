@@ -13,7 +13,7 @@ from tallynet.protocol.advert import Offer
 from tallynet.protocol.commitment import commit_request, request_salt
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Busy, InvalidJob, Unreachable
-from tallynet.protocol.job import VerifiedJob, verify_job
+from tallynet.protocol.job import SignedJob, VerifiedJob, verify_job
 from tallynet.protocol.request import Request, decode_request
 from tallynet.protocol.units import Milliseconds, TokenIds, Wei
 from tallynet.protocol.wire import MAX_PROMPT_TOKENS, Submit
@@ -28,6 +28,12 @@ class Admitted:
     job: VerifiedJob
     prompt: TokenIds
     secret: bytes
+    request: bytes
+    """The encoded request."""
+
+    def submit(self) -> Submit:
+        """The message that brought it."""
+        return Submit(SignedJob(self.job.job, self.job.signature), self.request, self.secret)
 
 
 class Admission:
@@ -64,7 +70,7 @@ class Admission:
         self._check_sampling(job)
         self._check_price(job, offer, prompt)
         self._check_capacity(taken)
-        return Admitted(job, prompt, submit.secret)
+        return Admitted(job, prompt, submit.secret, submit.request)
 
     def _check_model(self, job: VerifiedJob) -> None:
         info = self._engine.info

@@ -16,6 +16,7 @@ import msgspec
 
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.job import MAX_TOKENS
+from tallynet.protocol.opening import MIN_KEPT_SECONDS
 
 PREFIX = "TALLYNET_NODE_"
 SECRETS = {"password", "api_key"}
@@ -73,6 +74,8 @@ class NodeConfig:
     """How often the offer is repeated; it expires after six times as long."""
     keep_answers_seconds: int = 24 * 3600
     """How long finished answers are kept for clients that lost their connection."""
+    keep_openings_seconds: int = 7 * 24 * 3600
+    """How long runs with consent are kept for auditors who draw them, after the promised time of their anchor."""
     abandon_seconds: float = 15.0
     """How long a job runs on when nobody listens."""
     drain_seconds: float = 20.0
@@ -94,6 +97,7 @@ class NodeConfig:
             ("anchor_count", 1, 1_000_000),
             ("advert_seconds", 0.2, 120),
             ("keep_answers_seconds", 0, 366 * 24 * 3600),
+            ("keep_openings_seconds", MIN_KEPT_SECONDS, 366 * 24 * 3600),
             ("abandon_seconds", 0, 3600),
             ("drain_seconds", 0, 3600),
         ):

@@ -9,7 +9,7 @@ import trio
 from tallynet.engine import Engine, Generation
 from tallynet.node.admission import Admitted
 from tallynet.node.config import NodeConfig
-from tallynet.node.journal import Journal
+from tallynet.node.journal import Journal, Kept
 from tallynet.node.run import Run
 from tallynet.node.signing import promise
 from tallynet.protocol.advert import Offer
@@ -20,7 +20,7 @@ from tallynet.protocol.errors import Busy, Misconfigured
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
 from tallynet.protocol.units import Milliseconds, Seconds, short
-from tallynet.protocol.wire import Accepted, Finished, Streamed, encode_frame
+from tallynet.protocol.wire import Accepted, Finished, NoConsent, Streamed, encode_frame
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Worker:
         status = await self._generate(run, admitted, transcript)
         leaf = self._leaf(admitted, offer, transcript, started, status)
         try:
-            await self._promise(run, leaf)
+            await self._promise(run, admitted, leaf)
         except Misconfigured as error:
             log.error("job %s has no receipt: %s", short(job.id), error)
             run.refuse(log_unusable())
@@ -111,11 +111,22 @@ class Worker:
             client_signature=admitted.job.signature,
         )
 
-    async def _promise(self, run: Run, leaf: Leaf) -> None:
+    async def _promise(self, run: Run, admitted: Admitted, leaf: Leaf) -> None:
         """Make the leaf durable, then sign: never the other way round."""
         now = self.clock() // 1000
         anchor_by = Seconds(now + self.config.promise_seconds)
         answer = b"".join(encode_frame(frame) for frame in run.frames)
-        expires = Seconds(now + self.config.keep_answers_seconds)
-        index = await self.journal.append(leaf, anchor_by, answer, expires)
+        expires, kept = Seconds(now + self.config.keep_answers_seconds), self._keep(admitted, anchor_by)
+        if admitted.job.job.audit_consent:
+            expires = max(expires, kept.expires)
+        index = await self.journal.append(leaf, anchor_by, answer, expires, kept)
         run.say(Finished(promise(self.journal, leaf, index, anchor_by, self.domain, self.key)))
+
+    def _keep(self, admitted: Admitted, anchor_by: Seconds) -> Kept:
+        """What an auditor may ask for: all of a job with consent, of another one only that there is none.
+
+        The time counts from the promised anchor: nobody can draw the run before it is anchored.
+        """
+        job = admitted.job.job
+        frame = admitted.submit() if job.audit_consent else NoConsent(job.words)
+        return Kept(encode_frame(frame), Seconds(anchor_by + self.config.keep_openings_seconds))

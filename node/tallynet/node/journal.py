@@ -48,6 +48,15 @@ class Entry:
     anchor_by: Seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of a job for an auditor who may draw it."""
+
+    frame: bytes = field(repr=False)
+    """The job as it was submitted, or the message that says that there is no consent."""
+    expires: Seconds
+
+
 @dataclass
 class _Append:
     leaf: Leaf
@@ -55,6 +64,7 @@ class _Append:
     answer: bytes
     """The frames sent so far, kept for a client that comes back."""
     expires: Seconds
+    kept: Kept | None
     index: int | None = None
     error: Misconfigured | None = field(default=None, repr=False)
 
@@ -114,14 +124,18 @@ class Journal:
         """Sign, begin and append nothing any more: another instance of this node has been seen."""
         self._stopped = self._stopped or why
 
-    async def append(self, leaf: Leaf, anchor_by: Seconds, answer: bytes, expires: Seconds) -> int:
+    async def append(
+        self, leaf: Leaf, anchor_by: Seconds, answer: bytes, expires: Seconds, kept: Kept | None = None
+    ) -> int:
         """Make `leaf` durable and return its index; raises `Misconfigured` when the disk refuses.
+
+        `answer` is kept until it `expires`, and what `kept` says until that does.
 
         Whoever comes first commits for all who wait. When cancelled, the entry may or may not be written.
         """
         if self._stopped is not None:
             raise self._stopped
-        mine = _Append(leaf, anchor_by, answer, expires)
+        mine = _Append(leaf, anchor_by, answer, expires, kept)
         self._waiting.append(mine)
         async with self._turn:
             if mine.index is None and mine.error is None:
@@ -184,6 +198,11 @@ class Journal:
         rows = await self._read("SELECT frames FROM answers WHERE job = ?", (job,))
         return bytes(rows[0][0]) if rows else None
 
+    async def kept(self, job: JobId) -> bytes | None:
+        """The frame kept of a logged job for auditors."""
+        rows = await self._read("SELECT kept FROM openings WHERE job = ?", (job,))
+        return bytes(rows[0][0]) if rows else None
+
     async def leaves(self, start: int, count: int) -> Sequence[bytes]:
         """Packed leaves from `start` on, at most `count`."""
         rows = await self._read(
@@ -192,8 +211,10 @@ class Journal:
         return [bytes(row[0]) for row in rows]
 
     async def forget_answers(self, now: Seconds) -> None:
-        """Delete answers whose time is over, and jobs that have expired; the log itself keeps only commitments."""
+        """Delete answers and openings whose time is over, and jobs that have expired; the log itself keeps only
+        commitments."""
         await self._read("DELETE FROM answers WHERE expires <= ?", (now,))
+        await self._read("DELETE FROM openings WHERE expires <= ?", (now,))
         await self._read("DELETE FROM begun WHERE until <= ?", (now,))
 
     async def _read(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
@@ -227,10 +248,12 @@ class Journal:
         new = self._next = HeadRow(old.size + len(batch), root, old.opened)
         rows = [(old.size + i, it.leaf.pack(), it.leaf.job, it.anchor_by) for i, it in enumerate(batch)]
         answers = [(it.leaf.job, it.answer, it.expires) for it in batch]
+        openings = [(it.leaf.job, it.kept.frame, it.kept.expires) for it in batch if it.kept is not None]
         with translated(self._path), self._database:
             swap_head(self._database, old, new, self._path)
             self._database.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", rows)
             self._database.executemany("INSERT INTO answers VALUES (?, ?, ?)", answers)
+            self._database.executemany("INSERT INTO openings VALUES (?, ?, ?)", openings)
             self._database.executemany("DELETE FROM begun WHERE job = ?", [(it.leaf.job,) for it in batch])
         return new
 

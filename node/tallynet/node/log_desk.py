@@ -8,10 +8,11 @@ from tallynet.network.frames import LOG_ASK, EndOfStream, receive_frame, send_fr
 from tallynet.network.transport import Stream
 from tallynet.node.generation import log_unusable
 from tallynet.node.journal import Journal
+from tallynet.node.opening_desk import OpeningDesk
 from tallynet.node.signing import promise, state_head
 from tallynet.protocol.checkpoint import SignedCheckpoint
 from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import Invalid, InvalidProof, Misconfigured, Refused
+from tallynet.protocol.errors import ChainUnreachable, Deferred, Invalid, InvalidProof, Misconfigured, Refused
 from tallynet.protocol.keys import Key
 from tallynet.protocol.note import write_key_note, write_signed_note
 from tallynet.protocol.receipt import SignedReceipt
@@ -22,6 +23,7 @@ from tallynet.protocol.wire import (
     AskConsistency,
     AskFile,
     AskInclusion,
+    AskReceipt,
     File,
     Finished,
     Frame,
@@ -44,6 +46,8 @@ class LogDesk:
     key: Key
     domain: Domain
     journal: Journal
+    openings: OpeningDesk | None = None
+    """Whom auditors may ask for what they drew; None where nobody may."""
 
     async def serve(self, stream: Stream) -> None:
         """Questions and answers in turn, until the reader closes its side; a bad question gets its reason."""
@@ -52,7 +56,7 @@ class LogDesk:
                 answer = await self.answer(await receive_frame(stream, LOG_ASK, seconds=ASK_SECONDS))
             except EndOfStream:
                 return
-            except (Invalid, Refused) as error:
+            except (Invalid, Refused, Deferred, ChainUnreachable) as error:
                 answer = rejection(error)
             except Misconfigured as error:
                 log.error("the log is not told to %s: %s", stream.remote, error)
@@ -61,7 +65,7 @@ class LogDesk:
 
     async def answer(self, ask: LogAsk) -> Frame:
         """Raises `InvalidProof` for what the log cannot prove, `InvalidFrame` for a path that is none, `Refused` for a
-        file or job that it does not have."""
+        file or job that it does not have, and what `OpeningDesk.answer` raises."""
         if isinstance(ask, AskCheckpoint):
             return Head(self.key.address, self.checkpoint())
         if isinstance(ask, AskFile):
@@ -72,7 +76,11 @@ class LogDesk:
         if isinstance(ask, AskConsistency):
             self._check_within(ask.old, ask.new)
             return ProofPath(tuple(self.journal.tree.consistency(ask.old, ask.new)))
-        return Finished(await self.receipt(ask.job))
+        if isinstance(ask, AskReceipt):
+            return Finished(await self.receipt(ask.job))
+        if self.openings is None:
+            raise Refused("nothing is opened here", reason="no openings")
+        return await self.openings.answer(ask)
 
     async def file(self, path: str) -> bytes:
         """A file of the tile log by its path, without a slash before it."""

@@ -22,6 +22,7 @@ from tallynet.node.generation import Worker, log_unusable
 from tallynet.node.journal import Journal, open_journal
 from tallynet.node.log_desk import LogDesk
 from tallynet.node.metrics import Metrics
+from tallynet.node.opening_desk import OpeningDesk
 from tallynet.node.run import Run
 from tallynet.node.status import Status, serve_http
 from tallynet.protocol.errors import (
@@ -172,12 +173,16 @@ class Node:
             log.warning("stopping with entries that may not be anchored: the chain is slow")
 
     def open_log(self) -> AbstractContextManager[Journal]:
-        """The log to promise from. This and the two below are all that a node says about its past."""
+        """The log to promise from. This and the three below are all that a node says about its past."""
         return open_journal(self.config.data, self.key.address, self.ledger.domain)
 
     def log_desk(self, journal: Journal) -> LogDesk:
         """Whoever asks for the log gets it here."""
-        return LogDesk(self.key, self.ledger.domain, journal)
+        return LogDesk(self.key, self.ledger.domain, journal, self.opening_desk(journal))
+
+    def opening_desk(self, journal: Journal) -> OpeningDesk:
+        """Auditors ask here for the runs that they drew."""
+        return OpeningDesk(self.config, self.key, self.ledger, journal)
 
     def anchoring(self, journal: Journal) -> Anchoring:
         """What brings the log's head to the contract."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from tallynet.devnet.cheats.cheat import CheatingNode, JournalFace
-from tallynet.node.journal import Journal
+from tallynet.node.journal import Journal, Kept
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.units import Seconds
 
@@ -16,10 +16,12 @@ class AlteringJournal(JournalFace):
         super().__init__(honest)
         self._keep = keep
 
-    async def append(self, leaf: Leaf, anchor_by: Seconds, answer: bytes, expires: Seconds) -> int:
+    async def append(
+        self, leaf: Leaf, anchor_by: Seconds, answer: bytes, expires: Seconds, kept: Kept | None = None
+    ) -> int:
         if self.honest.size >= self._keep:
             leaf = replace(leaf, completion_tokens=leaf.completion_tokens + 1)
-        return await super().append(leaf, anchor_by, answer, expires)
+        return await super().append(leaf, anchor_by, answer, expires, kept)
 
 
 @dataclass

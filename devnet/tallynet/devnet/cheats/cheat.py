@@ -12,7 +12,7 @@ from typing import Any, ClassVar, cast
 
 import trio
 
-from tallynet.node.journal import Journal
+from tallynet.node.journal import Journal, Kept
 from tallynet.node.service import Node
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.units import Seconds
@@ -30,8 +30,10 @@ class JournalFace:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.honest, name)
 
-    async def append(self, leaf: Leaf, anchor_by: Seconds, answer: bytes, expires: Seconds) -> int:
-        return await self.honest.append(leaf, anchor_by, answer, expires)
+    async def append(
+        self, leaf: Leaf, anchor_by: Seconds, answer: bytes, expires: Seconds, kept: Kept | None = None
+    ) -> int:
+        return await self.honest.append(leaf, anchor_by, answer, expires, kept)
 
 
 @dataclass

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tallynet.devnet.cheats.cheat import CheatingNode, JournalFace
-from tallynet.node.journal import Journal
+from tallynet.node.journal import Journal, Kept
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.units import Seconds
 
@@ -16,8 +16,10 @@ class DoublingJournal(JournalFace):
         super().__init__(honest)
         self._double = double
 
-    async def append(self, leaf: Leaf, anchor_by: Seconds, answer: bytes, expires: Seconds) -> int:
-        index = await super().append(leaf, anchor_by, answer, expires)
+    async def append(
+        self, leaf: Leaf, anchor_by: Seconds, answer: bytes, expires: Seconds, kept: Kept | None = None
+    ) -> int:
+        index = await super().append(leaf, anchor_by, answer, expires, kept)
         return index - 1 if index == self._double else index
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import trio
 
 from tallynet.devnet.cheats.cheat import CheatingNode, JournalFace
-from tallynet.node.journal import Journal
+from tallynet.node.journal import Journal, Kept
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.units import Seconds
 
@@ -19,9 +19,11 @@ class DroppingJournal(JournalFace):
         self._keep = keep
         self._dropped = 0
 
-    async def append(self, leaf: Leaf, anchor_by: Seconds, answer: bytes, expires: Seconds) -> int:
+    async def append(
+        self, leaf: Leaf, anchor_by: Seconds, answer: bytes, expires: Seconds, kept: Kept | None = None
+    ) -> int:
         if self.honest.size < self._keep:
-            return await super().append(leaf, anchor_by, answer, expires)
+            return await super().append(leaf, anchor_by, answer, expires, kept)
         await trio.lowlevel.checkpoint()
         self._dropped += 1
         return self.honest.size + self._dropped - 1

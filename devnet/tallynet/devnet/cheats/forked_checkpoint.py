@@ -35,4 +35,4 @@ class ForkedCheckpoint(CheatingNode):
     about: ClassVar[str] = "some are shown a log with another root"
 
     def log_desk(self, journal: Journal) -> LogDesk:
-        return ForkingDesk(self.key, self.ledger.domain, journal, honest=self.honest)
+        return ForkingDesk(self.key, self.ledger.domain, journal, self.opening_desk(journal), self.honest)

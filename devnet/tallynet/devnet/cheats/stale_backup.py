@@ -17,7 +17,7 @@ import trio
 from tallynet.devnet.cheats.cheat import CheatingNode, JournalFace
 from tallynet.ledger import Head
 from tallynet.node.anchoring import Anchoring
-from tallynet.node.journal import Journal
+from tallynet.node.journal import Journal, Kept
 from tallynet.node.log_file import adopt_log
 from tallynet.node.service import Running
 from tallynet.protocol.leaf import Leaf
@@ -39,10 +39,12 @@ class CopiedJournal(JournalFace):
         self._copy = copy
         self._keep = keep
 
-    async def append(self, leaf: Leaf, anchor_by: Seconds, answer: bytes, expires: Seconds) -> int:
+    async def append(
+        self, leaf: Leaf, anchor_by: Seconds, answer: bytes, expires: Seconds, kept: Kept | None = None
+    ) -> int:
         if self.honest.size == self._keep and not self._copy.exists():
             await trio.to_thread.run_sync(shutil.copytree, self._folder, self._copy)
-        return await super().append(leaf, anchor_by, answer, expires)
+        return await super().append(leaf, anchor_by, answer, expires, kept)
 
 
 @dataclass
