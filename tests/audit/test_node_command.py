@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tallynet.audit import node_commands
+from tallynet.audit import progress
 from tallynet.audit.audit_state import read_state
 from tallynet.audit.evidence_file import read_evidence
 from tallynet.protocol.fault import NotAPrefix
@@ -144,20 +144,22 @@ async def test_a_node_that_nobody_knows_exits_1(stage: Stage) -> None:
 
 def test_progress_is_told_in_lines_where_there_is_no_terminal() -> None:
     text, time = StringIO(), Time()
-    heard = node_commands._Lines(Console(file=text), time)
+    heard = progress.Lines(Console(file=text), "entries", time)
     for done in range(256, 1537, 256):
         time.now += 2
         heard(done, 10_000)
 
-    with node_commands._progress(Console(file=text), NODE.address) as lines:
-        assert isinstance(lines, node_commands._Lines)
+    with progress.show_progress(Console(file=text), "entries of a node") as lines:
+        assert isinstance(lines, progress.Lines)
     assert text.getvalue() == "768 of 10,000 entries\n1,536 of 10,000 entries\n"
 
 
 def test_progress_is_a_bar_on_a_terminal() -> None:
     text = StringIO()
 
-    with node_commands._progress(Console(file=text, force_terminal=True, width=80), NODE.address) as heard:
+    with progress.show_progress(
+        Console(file=text, force_terminal=True, width=80), f"entries of {ADDRESS[:10]}…"
+    ) as heard:
         heard(256, 10_000)
 
     assert "256/10000" in text.getvalue()

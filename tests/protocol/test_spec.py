@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tallynet.audit import sample_file
 from tallynet.ledger import rules
 from tallynet.protocol import (
     advert,
@@ -113,7 +114,7 @@ def test_the_tag_of_every_message_stands_by_its_table() -> None:
 
 def test_the_type_strings_are_those_of_the_code() -> None:
     written = set(re.findall(r"^[A-Z]\w+\([a-z][^)]*\)$", TEXT, re.MULTILINE))
-    modules = (job, advert, chunk, receipt, checkpoint, note_key, opening)
+    modules = (job, advert, chunk, receipt, checkpoint, note_key, opening, sample_file)
     known = {kind.decode() for module in modules for name, kind in vars(module).items() if name.endswith("_TYPE")}
     domain = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 

@@ -7,6 +7,7 @@ from tallynet.audit.fault_commands import add_fault_commands
 from tallynet.audit.mine_commands import add_mine_commands
 from tallynet.audit.node_commands import add_node_commands
 from tallynet.audit.replay_commands import add_replay_commands
+from tallynet.audit.sample_commands import add_sample_commands
 from tallynet.audit.verify_commands import add_verify_commands
 from tallynet.audit.watch_commands import add_watch_commands
 
@@ -19,3 +20,4 @@ add_fault_commands(audit_app)
 add_mine_commands(audit_app)
 add_watch_commands(audit_app)
 add_replay_commands(audit_app)
+add_sample_commands(audit_app)

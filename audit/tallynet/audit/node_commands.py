@@ -1,16 +1,10 @@
 """`tallynet audit node`: a node's whole log, with live progress, and from where it was left."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import trio
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from tallynet.audit.arguments import (
@@ -24,17 +18,14 @@ from tallynet.audit.arguments import (
 from tallynet.audit.audit_state import AuditState, read_state, write_state
 from tallynet.audit.connection import find_peer, open_world
 from tallynet.audit.evidence_file import save_fault
-from tallynet.audit.log_walk import Progress as Heard
 from tallynet.audit.node_audit import NodeAudit, NodeVerdict, audit_node
 from tallynet.audit.node_report import describe_audit, print_audit
+from tallynet.audit.progress import show_progress
 from tallynet.console.moments import moment
 from tallynet.console.network_file import NetworkFile, read_network
 from tallynet.console.terminal import DONE, FAILED, DebugOption, JsonOption, NetworkOption, Terminal, command
 from tallynet.network.transport import PeerAddress
 from tallynet.protocol.units import Address, prefixed
-
-SAY_SECONDS = 5.0
-"""Between two lines of progress where there is no terminal to draw a bar on."""
 
 StateOption = Annotated[
     Path | None,
@@ -96,7 +87,7 @@ async def _audit(
 ) -> NodeAudit:
     async with open_world(network) as (ledger, transport):
         peer = given or await find_peer(transport, ledger, network, node)
-        with _progress(terminal.notes, node) as heard:
+        with show_progress(terminal.notes, f"entries of {prefixed(node)[:10]}…") as heard:
             return await audit_node(
                 transport,
                 ledger,
@@ -106,32 +97,3 @@ async def _audit(
                 begun=begun,
                 keep=lambda state: write_state(place, state),
             )
-
-
-@contextmanager
-def _progress(console: Console, node: Address) -> Iterator[Heard]:
-    """A bar with the time that is left, gone when it is over; or a line now and then where nobody watches."""
-    if not console.is_terminal:
-        yield _Lines(console)
-        return
-    columns = (TextColumn("entries of {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(f"{prefixed(node)[:10]}…", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@dataclass
-class _Lines:
-    """Says how far it came, at most every SAY_SECONDS."""
-
-    console: Console
-    clock: Callable[[], float] = time.monotonic
-    said_at: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.said_at = self.clock()
-
-    def __call__(self, done: int, total: int) -> None:
-        if (now := self.clock()) - self.said_at >= SAY_SECONDS:
-            self.console.print(f"{done:,} of {total:,} entries")
-            self.said_at = now

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tallynet.audit.embedding_replay import replay_embedding
 from tallynet.audit.judgement import Ending, Judgement, judge
-from tallynet.audit.thresholds import ThresholdFile
+from tallynet.audit.thresholds import ThresholdFile, Thresholds
 from tallynet.engine.environments import Environment, find_environment
 from tallynet.engine.evidence import read_records
 from tallynet.engine.hardware import Hardware, choose_hardware
 from tallynet.engine.manifest import read_manifest
-from tallynet.engine.observation import Claim
+from tallynet.engine.observation import Claim, Observation
 from tallynet.engine.replay import Replayer
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.bundle_openings import Whole
@@ -38,6 +38,9 @@ class Replayed:
     """Whose thresholds were used: `NODE/AUDITOR` number formats, or `any`."""
     environment: Environment | None
     """The node's, where it is one that is possible here."""
+    run: tuple[Claim, Observation]
+    """What was claimed and what was seen, to be judged together with other runs."""
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Bench:
 
     def replay(self, bundle: Bundle, say: Say) -> Replayed:
         """Make one run again. Raises `Misconfigured` when it is of another model or not open, `InvalidBundle` for
-        evidence of no known form."""
+        evidence of no known form and for tokens that the model can't have."""
         leaf = Leaf.unpack(bundle.receipt.leaf)
         if leaf.model != self.model:
             raise Misconfigured(
@@ -84,7 +87,7 @@ class Bench:
         pair, thresholds = self._thresholds.of(
             environment.hardware.dtype_name if environment else None, replayer.hardware.dtype_name
         )
-        seen = replayer.observe(claim, slack=thresholds.slack, say=lambda done, of: say(f"token {done} of {of}…"))
+        seen = _observe(replayer, claim, thresholds.slack, say)
         if environment is not None and self._terms.exact and claim.records:
             groups, tried = replayer.count_exact(
                 claim, environment.threads, lambda done, of: say(f"token {done} of {of}, decoded again…")
@@ -94,7 +97,7 @@ class Bench:
             seen = replace(seen, notes=(*seen.notes, OTHER_MODEL))
         ending = _ending(bundle, leaf, claim, replayer)
         judgement = judge(claim, seen, thresholds, ending, same_place=environment is not None)
-        return Replayed(judgement, pair, environment)
+        return Replayed(judgement, pair, environment, (claim, seen), thresholds)
 
     def _embed(self, bundle: Bundle, usual: Hardware, environment: Environment | None) -> Replayed:
         hardware, theirs = usual, None
@@ -111,6 +114,14 @@ class Bench:
                 self._directory, hardware, attention=attention, longest_context=self._terms.context_length
             )
         return self._loaded[key]
+
+
+def _observe(replayer: Replayer, claim: Claim, slack: float, say: Say) -> Observation:
+    """Raises `InvalidBundle` for a run that no such model makes: that is its node's fault, not ours."""
+    try:
+        return replayer.observe(claim, slack=slack, say=lambda done, of: say(f"token {done} of {of}…"))
+    except Misconfigured as error:
+        raise InvalidBundle(error.message, check=6) from error
 
 
 def claim_of(bundle: Bundle) -> Claim:

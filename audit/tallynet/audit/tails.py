@@ -37,6 +37,12 @@ def upper_bound(successes: int, trials: int, confidence: float) -> float:
     return high
 
 
+def lower_bound(successes: int, trials: int, confidence: float) -> float:
+    """The smallest rate under which `successes` or more have a chance of at least 1 - `confidence`: the other side of
+    `upper_bound`."""
+    return 1 - upper_bound(trials - successes, trials, confidence)
+
+
 def sample_size(rate: float, confidence: float) -> int:
     """The fewest runs that, all found good, show that less than `rate` are bad."""
     return math.ceil(math.log(1 - confidence) / math.log(1 - rate))

@@ -12,7 +12,7 @@ from tallynet.node.opening_desk import OpeningDesk
 from tallynet.node.signing import promise, state_head
 from tallynet.protocol.checkpoint import SignedCheckpoint
 from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.errors import ChainUnreachable, Deferred, Invalid, InvalidProof, Misconfigured, Refused
+from tallynet.protocol.errors import Deferred, Invalid, InvalidProof, Misconfigured, Refused
 from tallynet.protocol.keys import Key
 from tallynet.protocol.note import write_key_note, write_signed_note
 from tallynet.protocol.receipt import SignedReceipt
@@ -56,7 +56,7 @@ class LogDesk:
                 answer = await self.answer(await receive_frame(stream, LOG_ASK, seconds=ASK_SECONDS))
             except EndOfStream:
                 return
-            except (Invalid, Refused, Deferred, ChainUnreachable) as error:
+            except (Invalid, Refused, Deferred) as error:
                 answer = rejection(error)
             except Misconfigured as error:
                 log.error("the log is not told to %s: %s", stream.remote, error)

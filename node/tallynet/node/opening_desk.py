@@ -18,7 +18,7 @@ from tallynet.protocol.bundle import Bundle, write_bundle
 from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.draw import MAX_DRAWN, Draw, drawing_block
-from tallynet.protocol.errors import Busy, InvalidFrame, InvalidOpening, Misconfigured
+from tallynet.protocol.errors import Busy, ChainUnreachable, InvalidFrame, InvalidOpening, Misconfigured
 from tallynet.protocol.keys import Key
 from tallynet.protocol.opening import OpeningRequest, part_count, seal_part, verify_opening_request
 from tallynet.protocol.units import Digest, JobId, short
@@ -42,6 +42,7 @@ BURST = 256
 """Questions that are answered at once, all auditors together."""
 PER_SECOND = 8.0
 """Questions that are answered in the long run: a sample of 300 runs then takes no more than a minute."""
+CHAIN_RETRY_MS = 5000
 MAX_DRAWS = 16
 """Draws that are remembered, each of up to 1024 entries."""
 
@@ -79,7 +80,7 @@ class OpeningDesk:
     """By size and hash, those that the chain has confirmed to be draws."""
 
     async def answer(self, ask: AskOpening) -> Frame:
-        """Raises `InvalidOpening` for what may not be asked, `Busy` above the rate, `ChainUnreachable`."""
+        """Raises `InvalidOpening` for what may not be asked, `Busy` above the rate or without a chain."""
         # (1) the auditor signed the question, for this node, chain and contract
         request = verify_opening_request(ask.signed, self.ledger.domain, self.key.address)
         self.rate.take()
@@ -121,16 +122,24 @@ class OpeningDesk:
             )
 
     async def _check_block(self, request: OpeningRequest) -> None:
-        anchors = await self.ledger.anchors(self.key.address)
-        anchor = next((anchor for anchor in anchors if anchor.size == request.size), None)
-        number = None if anchor is None else drawing_block(anchor.block)
-        drawn_by = None if number is None else await self.ledger.block_hash(number)
+        try:
+            number, drawn_by = await self._drawing_block(request.size)
+        except ChainUnreachable as error:
+            raise Busy("the node cannot reach its chain", retry_after_ms=CHAIN_RETRY_MS) from error
         # (4) a log of that size was anchored, and the block is the one that draws from it
         if drawn_by != request.block_hash:
             true = "no block" if drawn_by is None else f"block {number}, {short(drawn_by)},"
             raise InvalidOpening(
                 f"block {short(request.block_hash)} is said to draw of {request.size} entries; {true} does", check=4
             )
+
+    async def _drawing_block(self, size: int) -> tuple[int | None, Digest | None]:
+        """Number and hash of the block that draws from the anchored log of that size; None for what is not there."""
+        anchors = await self.ledger.anchors(self.key.address)
+        anchor = next((anchor for anchor in anchors if anchor.size == size), None)
+        if anchor is None:
+            return None, None
+        return drawing_block(anchor.block), await self.ledger.block_hash(drawing_block(anchor.block))
 
     async def _kept(self, job: JobId) -> Submit | NoConsent | None:
         frame = await self.journal.kept(job)
