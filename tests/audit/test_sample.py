@@ -1,6 +1,6 @@
 """The sampling audit on a devnet in memory: real nodes, real logs, the model that comes with the package."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,9 +28,10 @@ from tallynet.node.journal import Journal
 from tallynet.node.opening_desk import OpeningDesk
 from tallynet.protocol.draw import DRAW_DELAY_BLOCKS
 from tallynet.protocol.errors import Busy, Misconfigured, Pending
+from tallynet.protocol.job import JOB_WORDS
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import prefixed
-from tallynet.protocol.wire import AskOpening, Frame, NotKept, SealedOpening
+from tallynet.protocol.wire import AskOpening, Frame, NoConsent, NotKept, SealedOpening
 
 JOBS = 12
 """Every fourth gives no consent."""
@@ -132,22 +133,16 @@ async def test_too_few_runs_with_consent_prove_little(bench: Bench, tmp_path: Pa
 
 # Nodes that keep runs back
 
-Answer = Callable[[OpeningDesk, AskOpening], Awaitable[Frame]]
-
-
-class BadDesk(OpeningDesk):
-    """Answers otherwise for every run that it would open."""
-
-    answers: Answer
-
-    async def answer(self, ask: AskOpening) -> Frame:
-        honest = await super().answer(ask)
-        return await self.answers(ask) if isinstance(honest, SealedOpening) else honest
+Answer = Callable[[SealedOpening], Frame]
 
 
 def keeping_back(how: Answer) -> LedgerCheat:
-    class Desk(BadDesk):
-        answers = how
+    """A node that answers otherwise for every run that it would open."""
+
+    class Desk(OpeningDesk):
+        async def answer(self, ask: AskOpening) -> Frame:
+            honest = await super().answer(ask)
+            return how(honest) if isinstance(honest, SealedOpening) else honest
 
     class KeepingNode(EngineCheatingNode):
         kind = "keeps-back"
@@ -162,21 +157,30 @@ def keeping_back(how: Answer) -> LedgerCheat:
     return LedgerCheat(KeepingNode, honest=0)
 
 
-async def no_longer_kept(desk: OpeningDesk, ask: AskOpening) -> Frame:
+def no_longer_kept(honest: SealedOpening) -> Frame:
     return NotKept(0)
 
 
-async def tampered(desk: OpeningDesk, ask: AskOpening) -> Frame:
-    honest = await OpeningDesk.answer(desk, ask)
-    assert isinstance(honest, SealedOpening)
+def tampered(honest: SealedOpening) -> Frame:
     return SealedOpening(honest.parts, honest.sealed[:-1] + bytes([honest.sealed[-1] ^ 1]))
 
 
-async def busy(desk: OpeningDesk, ask: AskOpening) -> Frame:
+def without_consent(honest: SealedOpening) -> Frame:
+    return NoConsent((bytes(32),) * JOB_WORDS)
+
+
+def busy(honest: SealedOpening) -> Frame:
     raise Busy("not now", retry_after_ms=1000)
 
 
-@pytest.mark.parametrize(("how", "why"), [(no_longer_kept, "(1) no longer kept"), (tampered, "(1) ")])
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        (no_longer_kept, "(1) no longer kept"),
+        (tampered, "(1) "),
+        (without_consent, "(3) the words shown"),
+    ],
+)
 async def test_run_that_is_kept_back_counts_as_bad(bench: Bench, tmp_path: Path, how: Answer, why: str) -> None:
     async with audited(tmp_path, bench, keeping_back(how)) as scene:
         report = await scene.report(3)

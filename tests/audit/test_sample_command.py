@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trio
 
+from tallynet.audit.commands import audit_app
 from tallynet.console.network_file import write_network
 from tallynet.devnet.cheats.cheat import LedgerCheat
 from tallynet.devnet.cheats.engine_node import ForgedSketches
@@ -20,7 +21,7 @@ from tallynet.devnet.world import real_world
 from tallynet.engine import open_engine
 from tallynet.protocol.draw import DRAW_DELAY_BLOCKS
 from tallynet.protocol.units import prefixed
-from tests.audit.staging import RUNNER, audit_app
+from tests.audit.staging import RUNNER
 
 JOBS, HONEST, RUNS = 10, 4, 8
 

@@ -18,12 +18,13 @@ from tallynet.node.journal import open_journal
 from tallynet.node.log_file import LOG_NAME, adopt_log
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.units import Seconds
-from tallynet.protocol.wire import Cancel, Rejected, encode_frame
+from tallynet.protocol.wire import Cancel, NoConsent, Rejected, encode_frame
 from tests.node.examples import DOMAIN, NODE, START, signed_leaf
 
 SIZE = 600
 """Two full tiles and a part of one."""
 NOW = START // 1000
+NOT_CONSENTED = encode_frame(NoConsent((bytes(32),) * 10))
 ANSWER = encode_frame(Rejected("busy", 0, "an answer of one frame", 1))
 
 
@@ -79,6 +80,12 @@ def test_a_sound_log(folder: Path) -> None:
     assert heard == [(1, SIZE), (257, SIZE), (513, SIZE), (SIZE, SIZE)]
 
 
+def test_a_log_without_a_table_of_openings_is_sound(folder: Path) -> None:
+    damage(folder, "DROP TABLE openings")
+
+    assert check_log(folder).sound
+
+
 def test_an_empty_log_is_sound(tmp_path: Path) -> None:
     with open_journal(tmp_path, NODE.address, DOMAIN):
         assert check_log(tmp_path).sound
@@ -116,6 +123,8 @@ def test_nothing_is_written(folder: Path) -> None:
         ({12}, ["UPDATE answers SET job = zeroblob(32) WHERE job = (SELECT job FROM entries WHERE position = 7)"]),
         ({12}, ["UPDATE answers SET frames = x'00' WHERE job = (SELECT job FROM entries WHERE position = 7)"]),
         ({12}, ["UPDATE answers SET frames = x'ffffffff' WHERE job = (SELECT job FROM entries WHERE position = 7)"]),
+        ({13}, ["INSERT INTO openings SELECT job, x'00', 0 FROM entries WHERE position = 7"]),
+        ({13}, [f"INSERT INTO openings VALUES (zeroblob(32), x'{NOT_CONSENTED.hex()}', 0)"]),
         ({1}, ["DROP TABLE answers"]),
     ],
 )

@@ -586,9 +586,7 @@ def test_a_block_draws_the_same_entries_for_everybody(case: Any) -> None:
 
 def asked() -> tuple[OpeningRequest, Domain]:
     file = VECTORS["draws.json"]
-    fields = {name: value if isinstance(value, int) else hexed(value) for name, value in file["request"].items()}
-    del fields["digest"]
-    return OpeningRequest(**fields), domain(file["domain"])
+    return read(OpeningRequest, file["request"]), domain(file["domain"])
 
 
 def test_a_request_for_an_opening_has_its_digest() -> None:

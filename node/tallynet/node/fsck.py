@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tallynet.network.frames import FROM_NODE
+from tallynet.node.journal import read_kept
 from tallynet.node.log_file import existing_log, read_head, translated
 from tallynet.protocol.errors import Invalid
 from tallynet.protocol.keys import check_signed_by
@@ -206,6 +207,22 @@ def _check_jobs(database: sqlite3.Connection, report: LogReport) -> None:
             _read_frames(frames)
         except Invalid as error:
             report.add(12, None, f"the answer of job {bytes(job).hex()}: {error}")
+
+    _check_openings(database, report)
+
+
+def _check_openings(database: sqlite3.Connection, report: LogReport) -> None:
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'openings'").fetchone():
+        return  # a log of an earlier version that was not opened since
+    # (13) what is kept for auditors is of a job in the log, and can be read
+    known = "SELECT job, kept, EXISTS (SELECT 1 FROM entries WHERE entries.job = openings.job) FROM openings"
+    for job, kept, logged in database.execute(known):
+        if not logged:
+            report.add(13, None, f"an opening is kept of job {bytes(job).hex()}, which is not in the log")
+        try:
+            read_kept(kept)
+        except Invalid as error:
+            report.add(13, None, f"the opening of job {bytes(job).hex()}: {error}")
 
 
 def _read_frames(data: bytes) -> None:

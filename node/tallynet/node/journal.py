@@ -31,11 +31,13 @@ from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.merkle import Tree
 from tallynet.protocol.units import Address, Digest, JobId, Seconds
+from tallynet.protocol.wire import HEADER_BYTES, Codec, NoConsent, Submit, decode_length
 
 LOOK_HOLDS_SECONDS = 0.002
 """How long before a signature the guard row may have been seen: about as long as the signatures of one commit take, and
 less than another process needs to open the log, not to speak of signing."""
 
+_KEPT: Codec[Submit | NoConsent] = Codec(Submit | NoConsent)
 _KNOWN = "SELECT 1 FROM begun WHERE job = ? UNION ALL SELECT 1 FROM entries WHERE job = ?"
 
 
@@ -266,3 +268,9 @@ def open_journal(folder: Path, node: Address, domain: Domain) -> Iterator[Journa
     """
     with open_database(folder, node, domain) as (database, path), closing(sqlite3.connect(path)) as reader:
         yield Journal(database, reader, path)
+
+
+def read_kept(frame: bytes) -> Submit | NoConsent:
+    """What is kept of a job for auditors. Raises `InvalidFrame` for what is none."""
+    decode_length(frame[:HEADER_BYTES])
+    return _KEPT.decode(frame[HEADER_BYTES:])

@@ -12,7 +12,7 @@ import trio
 from tallynet.ledger import Ledger
 from tallynet.network.frames import FROM_NODE
 from tallynet.node.config import NodeConfig
-from tallynet.node.journal import Entry, Journal
+from tallynet.node.journal import Entry, Journal, read_kept
 from tallynet.node.signing import promise
 from tallynet.protocol.bundle import Bundle, write_bundle
 from tallynet.protocol.bundle_openings import Whole
@@ -26,7 +26,6 @@ from tallynet.protocol.wire import (
     HEADER_BYTES,
     Accepted,
     AskOpening,
-    Codec,
     Frame,
     NoConsent,
     NotKept,
@@ -45,8 +44,6 @@ PER_SECOND = 8.0
 CHAIN_RETRY_MS = 5000
 MAX_DRAWS = 16
 """Draws that are remembered, each of up to 1024 entries."""
-
-_KEPT: Codec[Submit | NoConsent] = Codec(Submit | NoConsent)
 
 
 @dataclass
@@ -144,7 +141,7 @@ class OpeningDesk:
     async def _kept(self, job: JobId) -> Submit | NoConsent | None:
         frame = await self.journal.kept(job)
         try:
-            return None if frame is None else _KEPT.decode(frame[HEADER_BYTES:])
+            return None if frame is None else read_kept(frame)
         except InvalidFrame as error:
             raise Misconfigured(f"What is kept of job {short(job)} is damaged: {error.message}.") from error
 
