@@ -38,8 +38,16 @@ class Replayed:
     """Whose thresholds were used: `NODE/AUDITOR` number formats, or `any`."""
     environment: Environment | None
     """The node's, where it is one that is possible here."""
-    run: tuple[Claim, Observation]
-    """What was claimed and what was seen, to be judged together with other runs."""
+    weighed: "Weighed | None" = None
+    """For a judgement together with other runs; None for an embedding, which has no tokens to weigh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What was claimed, what was seen, and by which thresholds it was weighed."""
+
+    claim: Claim
+    seen: Observation
     thresholds: Thresholds
 
 
@@ -97,7 +105,7 @@ class Bench:
             seen = replace(seen, notes=(*seen.notes, OTHER_MODEL))
         ending = _ending(bundle, leaf, claim, replayer)
         judgement = judge(claim, seen, thresholds, ending, same_place=environment is not None)
-        return Replayed(judgement, pair, environment, (claim, seen), thresholds)
+        return Replayed(judgement, pair, environment, Weighed(claim, seen, thresholds))
 
     def _embed(self, bundle: Bundle, usual: Hardware, environment: Environment | None) -> Replayed:
         hardware, theirs = usual, None

@@ -11,7 +11,7 @@ import trio
 
 from tallynet.audit.judgement import Verdict, judge_together
 from tallynet.audit.opened_run import Asking, Unopened
-from tallynet.audit.replay import Bench, Replayed
+from tallynet.audit.replay import Bench, Replayed, Weighed
 from tallynet.audit.sample_draw import AnchoredEntries, DrawnLog
 from tallynet.audit.sample_file import MAX_SAYS, Outcome, SampledRun, SampleReport
 from tallynet.audit.sample_statement import sentence, state
@@ -124,8 +124,11 @@ class Sample:
 
 def _together(replayed: Sequence[Replayed]) -> Verdict:
     """The worst verdict on all runs of one pair of number formats as if they were one."""
-    pairs: dict[str, list[Replayed]] = defaultdict(list)
+    pairs: dict[str, list[Weighed]] = defaultdict(list)
     for one in replayed:
-        pairs[one.pair].append(one)
-    found = {judge_together([one.run for one in runs], runs[0].thresholds).verdict for runs in pairs.values()}
+        if one.weighed is not None:
+            pairs[one.pair].append(one.weighed)
+    found = {
+        judge_together([(one.claim, one.seen) for one in runs], runs[0].thresholds).verdict for runs in pairs.values()
+    }
     return next((verdict for verdict in WORST if verdict in found), Verdict.PASS)
