@@ -5,7 +5,7 @@ Its record is made of the model's final hidden states, the inputs of the languag
 a sketch, which another machine can compare, and an exact hash, for whoever repeats the very same arithmetic.
 
 The sketch's signs follow from the seed, the prompt and all tokens up to the end of the group, so a record can't be
-made before the tokens are fixed, and no record fits another answer. Source: spec chapter 3, "Evidence"; decision 0030.
+made before the tokens are fixed, and no record fits another answer. Source: spec chapter 3, "Evidence"; decision 0011.
 
 Not protected here: whether the hidden states are those of the model. That is what a replay finds out.
 """
