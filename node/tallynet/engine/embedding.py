@@ -22,6 +22,7 @@ from tallynet.engine.engine import (
 from tallynet.engine.hardware import Hardware, describe
 from tallynet.engine.manifest import read_manifest
 from tallynet.engine.tokenizer import Tokenizer
+from tallynet.engine.warmup import THREADS
 from tallynet.engine.weights import context_length, vocabulary_size
 from tallynet.protocol.embedding import encode_embedding
 from tallynet.protocol.errors import Busy, InvalidJob, Misconfigured, Unreachable
@@ -54,7 +55,7 @@ class EmbeddingEngine:
         self._info = EngineInfo.of(
             checkpoint.name,
             manifest,
-            describe(hardware, model.config._attn_implementation, slots=1, threads=torch.get_num_threads()),
+            describe(hardware, model.config._attn_implementation, slots=1, threads=THREADS),
             context_length=context_length(model, self._tokenizer.length_limit, longest_context),
             vocabulary_size=vocabulary_size(model),
             slots=1,
@@ -99,7 +100,7 @@ class EmbeddingEngine:
             raise Unreachable("the engine was stopped", remedy="Send the job again later, or to another node.")
         began = time.perf_counter()
         try:
-            values = await trio.to_thread.run_sync(self._embedder.embed, prompt)
+            values = await trio.to_thread.run_sync(self._values, prompt)
             text = encode_embedding(values)
         except torch.OutOfMemoryError as error:
             raise Busy("the model ran out of memory", retry_after_ms=RETRY_MS) from error
@@ -109,6 +110,11 @@ class EmbeddingEngine:
         speed = len(prompt) / max(time.perf_counter() - began, 1e-6)
         self._tokens_per_second += SMOOTHING * (speed - self._tokens_per_second)
         return Piece((), text, (), Finish.EOS)
+
+    def _values(self, prompt: TokenIds) -> list[float]:
+        """With the threads that the environment tells of, whatever else runs in this process."""
+        torch.set_num_threads(THREADS)
+        return self._embedder.embed(prompt)
 
     def _try_out(self) -> float:
         """Embed once to see that it can be done; returns the speed of the second time, in tokens per second."""
