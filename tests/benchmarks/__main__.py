@@ -21,7 +21,7 @@ from tests.benchmarks.gas import measure_gas
 from tests.benchmarks.report import KEYS
 
 ROUNDS = 9
-"""Neighbouring rounds differ by a tenth on a shared machine; the median of nine by a few hundredths."""
+"""Single ratios went from 0.84 to 1.06 on one nearly idle machine: few rounds say little."""
 THREADS = "1"
 """Torch threads of the bare engine and of the node's. Left to itself each tries out how many pay when it is loaded, and
 the two may come to different answers on one machine: the ratio would then compare these."""
