@@ -25,11 +25,11 @@ CPU = torch.device("cpu")
 REQUESTS = 500
 ROUND = 50
 """Requests between two looks at the memory."""
-WARM_UP = 3
-"""In so many rounds the libraries load and compile what they need for this work."""
+WARM_UP = 5
+"""In so many rounds the libraries load and compile what they need, and the allocator's arenas reach their size."""
 LIBRARY_BYTES = 64_000_000
 LEAK_BYTES = 8_000_000
-"""A third of what the requests after those would take if each left its keys and values behind."""
+"""A quarter of what the 250 requests after those would take if each left its keys and values behind."""
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
