@@ -12,12 +12,14 @@ from tallynet.console.network_file import NetworkFile
 from tallynet.engine.fake import FakeEngine
 from tallynet.ledger.memory import MemoryLedger
 from tallynet.network.host import Libp2pTransport
+from tallynet.network.transport import PeerAddress, Stream
 from tallynet.node.config import NodeConfig
 from tallynet.node.service import Node, Running
 from tallynet.protocol.bundle_checks import State, verify_bundle
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Status
 from tallynet.protocol.units import Wei, prefixed
+from tallynet.protocol.wire import JOB_PROTOCOL
 
 NODE = Key(bytes(31) + b"\x05")
 
@@ -57,6 +59,28 @@ def network_of(ledger: MemoryLedger, running: Running) -> NetworkFile:
 
 def client_of(ledger: MemoryLedger, running: Running) -> AsyncClient:
     return AsyncClient(network_of(ledger, running), key=Key.generate(), ledger=ledger)
+
+
+class CountingTransport(Libp2pTransport):
+    """Counts the streams that are opened for jobs."""
+
+    opened = 0
+
+    async def open(self, to: PeerAddress, protocol: str) -> Stream:
+        self.opened += protocol == JOB_PROTOCOL
+        return await super().open(to, protocol)
+
+
+async def test_jobs_in_a_row_share_one_stream(tmp_path: Path) -> None:
+    ledger, transport = MemoryLedger(), CountingTransport(Key.generate(), listen=())
+    async with (
+        running_node(ledger, tmp_path, FakeEngine("fake", tokens_per_second=1000.0)) as running,
+        AsyncClient(network_of(ledger, running), key=Key.generate(), ledger=ledger, transport=transport) as client,
+    ):
+        answers = [await client.ask("fake", f"Question {number}?", max_tokens=4) for number in range(5)]
+
+    assert [answer.receipt.receipt.index for answer in answers] == [0, 1, 2, 3, 4]
+    assert transport.opened == 1
 
 
 @pytest.mark.slow

@@ -3,8 +3,12 @@
 import trio
 from trio.testing import MockClock
 
-from tallynet.client.lines import Lines
+from tallynet.client.lines import IDLE_SECONDS, Line, Lines
+from tallynet.network.memory import MemoryNetwork, MemoryTransport
+from tallynet.network.transport import PeerAddress, Stream
+from tallynet.protocol.keys import Key
 from tallynet.protocol.units import PeerId
+from tallynet.protocol.wire import JOB_PROTOCOL
 from tests.client.scripted_node import TEXT
 from tests.client.world import World
 
@@ -58,3 +62,43 @@ async def test_a_node_with_a_free_line_is_asked_first(world: World) -> None:
 
     assert answer.node == other.key.address
     assert answer.failures == ()
+
+
+async def test_a_stream_whose_job_ended_carries_the_next_one(autojump_clock: MockClock) -> None:
+    network, lines = MemoryNetwork(), Lines()
+    client, node = (MemoryTransport(network, Key(bytes(31) + bytes([number]))) for number in (1, 2))
+    node.serve(JOB_PROTOCOL, _listen)
+    peer = PeerAddress(node.peer, ())
+
+    async def take(fresh: bool = False) -> tuple[Line, Stream]:
+        line = lines.line(node.peer, fresh)
+        await line.take()
+        return line, await line.stream(client, peer)
+
+    async with client.run(), node.run():
+        line, first = await take()
+        line.keep(first)
+        line, again = await take()
+        other, second = await take()
+        line.keep(again)
+        new, third = await take(fresh=True)
+        await trio.sleep(IDLE_SECONDS)
+        late, fourth = await take()
+
+    assert again is first and line.reused
+    assert len({id(stream) for stream in (first, second, third, fourth)}) == 4
+    assert not (other.reused or new.reused or late.reused)
+
+
+async def _listen(stream: Stream) -> None:
+    await stream.receive(1)
+
+
+async def test_a_stream_that_the_node_closed_costs_no_failure(world: World) -> None:
+    """The scripted node closes each stream after its receipt."""
+    node = await world.node()
+    async with world.client() as client:
+        answers = [await client.ask("tally-tiny", f"Question {number}?") for number in range(3)]
+
+    assert [answer.failures for answer in answers] == [()] * 3
+    assert len(node.submits) == 3

@@ -1,6 +1,6 @@
-"""(3) One stream with one node about one order: every message is checked as it comes, before anybody sees it.
+"""(3) One node about one order: every message is checked as it comes, before anybody sees it.
 
-After any error a conversation is over and its stream is gone.
+After any error a conversation is over and its stream is gone; after a receipt the stream is left to the next order.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,7 +19,7 @@ from tallynet.protocol.errors import InvalidChunk, InvalidFrame, NodeUnreachable
 from tallynet.protocol.job import Task
 from tallynet.protocol.receipt import SignedReceipt, VerifiedReceipt
 from tallynet.protocol.units import Milliseconds, TokenIds
-from tallynet.protocol.wire import JOB_PROTOCOL, Accepted, Cancel, Finished, FromNode, Rejected, Streamed, error_of
+from tallynet.protocol.wire import Accepted, Cancel, Finished, FromNode, Rejected, Streamed, error_of
 
 ACCEPT_SECONDS = 15.0
 """A node tokenises and decides within this."""
@@ -47,7 +47,6 @@ class Conversation:
 
     def __init__(
         self,
-        stack: AsyncExitStack,
         stream: Stream,
         line: Line,
         order: Order,
@@ -58,7 +57,6 @@ class Conversation:
         self.torn = False
         """True while reading, and for good when reading was cancelled: part of a message may be lost then."""
         self.signed_receipt: SignedReceipt | None = None
-        self._stack = stack
         self._stream = stream
         self._line = line
         self._order = order
@@ -71,16 +69,16 @@ class Conversation:
     async def hand_in(
         cls, transport: Transport, line: Line, order: Order, candidate: Candidate, clock: Callable[[], Milliseconds]
     ) -> Self:
-        """Take the line, open a stream and send the job. Raises `NodeUnreachable`; waits while the node's lines are
+        """Take the line and its stream, and send the job. Raises `NodeUnreachable`; waits while the node's lines are
         all taken."""
         async with AsyncExitStack() as stack:
             await line.take()
             stack.callback(line.release)
-            async with line.opening:
-                opened = await transport.open(candidate.peer, JOB_PROTOCOL)
-            stream = await stack.enter_async_context(opened)
+            stream = await line.stream(transport, candidate.peer)
+            stack.push_async_callback(stream.abort)
             await send_frame(stream, order.submit(), seconds=ACCEPT_SECONDS)
-            return cls(stack.pop_all(), stream, line, order, candidate, clock)
+            stack.pop_all()
+            return cls(stream, line, order, candidate, clock)
 
     async def hear_acceptance(self) -> None:
         """Wait until the node has taken the job.
@@ -112,7 +110,7 @@ class Conversation:
             if isinstance(message, Streamed):
                 return self._accept(message.chunk)
             if isinstance(message, Finished):
-                return await self._finish(message.receipt)
+                return self._finish(message.receipt)
             raise _unexpected(message)
 
     async def cancel(self) -> None:
@@ -121,9 +119,10 @@ class Conversation:
             await send_frame(self._stream, Cancel(), seconds=ACCEPT_SECONDS)
 
     async def abort(self) -> None:
-        """Drop the stream and give the line back. Idempotent."""
+        """Drop the stream and give the line back. Idempotent; after a receipt there is nothing to drop."""
         self._line.release()
-        await self._stream.abort()
+        if self.signed_receipt is None:
+            await self._stream.abort()
 
     @asynccontextmanager
     async def _over_after_an_error(self) -> AsyncIterator[None]:
@@ -147,12 +146,12 @@ class Conversation:
         accept_chunk(self._transcript, chunk, self._order.domain, self._candidate.node, limit)
         return chunk
 
-    async def _finish(self, signed: SignedReceipt) -> VerifiedReceipt:
+    def _finish(self, signed: SignedReceipt) -> VerifiedReceipt:
         receipt = check_receipt(signed, self._order, self._candidate, self._transcript, len(self.prompt), self._clock())
         if self._order.job.job.task == Task.EMBED and receipt.leaf.status.finished:
             _check_vector(self._transcript.bodies, signed)
         self.signed_receipt = signed
-        await self._stack.aclose()
+        self._line.keep(self._stream)
         return receipt
 
 

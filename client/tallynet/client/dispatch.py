@@ -13,6 +13,7 @@ import trio
 
 from tallynet.client.conversation import Conversation, JobRefused
 from tallynet.client.directory import Directory
+from tallynet.client.lines import Line
 from tallynet.client.order import Order
 from tallynet.client.ranking import Candidate
 from tallynet.protocol.chunk import SignedChunk
@@ -22,6 +23,7 @@ from tallynet.protocol.errors import (
     InvalidChunk,
     InvalidFrame,
     InvalidReceipt,
+    NodeUnreachable,
     Refused,
     TallyError,
     Unreachable,
@@ -214,10 +216,21 @@ class Dispatch:
         return conversation
 
     async def _converse(self) -> Conversation:
-        """Hand in the job; from then on there is a conversation to be cancelled."""
-        directory = self._directory
-        line = directory.lines.line(self.candidate.peer.peer)
-        conversation = await Conversation.hand_in(directory.transport, line, self.order, self.candidate, self._clock)
+        """Hand in the job; from then on there is a conversation to be cancelled. A stream that the node has closed
+        since its last job says nothing about the node: then a new one is opened."""
+        line = self._directory.lines.line(self.candidate.peer.peer)
+        try:
+            return await self._hand_in(line)
+        except NodeUnreachable:
+            if not line.reused:
+                raise
+            await self._hang_up()
+            await line.drop_idle()
+            return await self._hand_in(self._directory.lines.line(self.candidate.peer.peer, fresh=True))
+
+    async def _hand_in(self, line: Line) -> Conversation:
+        transport = self._directory.transport
+        conversation = await Conversation.hand_in(transport, line, self.order, self.candidate, self._clock)
         self._conversation = conversation
         await conversation.hear_acceptance()
         if self._cancelling:

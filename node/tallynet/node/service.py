@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 import trio
@@ -11,37 +11,26 @@ import trio
 from tallynet.engine import Engine
 from tallynet.ledger import Ledger
 from tallynet.network.address_book import AddressBook
-from tallynet.network.frames import FROM_CLIENT, EndOfStream, receive_frame, send_frame
-from tallynet.network.transport import PeerAddress, Stream, Transport
+from tallynet.network.transport import PeerAddress, Transport
 from tallynet.node.admission import Admission
 from tallynet.node.advertising import Advertising
 from tallynet.node.anchoring import Anchoring
 from tallynet.node.config import NodeConfig
+from tallynet.node.counter import Counter
 from tallynet.node.desk import Desk
-from tallynet.node.generation import Worker, log_unusable
+from tallynet.node.generation import Worker
 from tallynet.node.journal import Journal, open_journal
 from tallynet.node.log_desk import LogDesk
 from tallynet.node.metrics import Metrics
 from tallynet.node.opening_desk import OpeningDesk
-from tallynet.node.run import Run
 from tallynet.node.status import Status, serve_http
-from tallynet.protocol.errors import (
-    Deferred,
-    Invalid,
-    InvalidFrame,
-    Misconfigured,
-    NodeUnreachable,
-    Refused,
-    Unreachable,
-)
+from tallynet.protocol.errors import Refused, Unreachable
 from tallynet.protocol.keys import Key
-from tallynet.protocol.leaf import Status as Ending
 from tallynet.protocol.units import Milliseconds, Seconds
-from tallynet.protocol.wire import INFO_PROTOCOL, JOB_PROTOCOL, LOG_PROTOCOL, Cancel, Submit, rejection
+from tallynet.protocol.wire import INFO_PROTOCOL, JOB_PROTOCOL, LOG_PROTOCOL
 
 log = logging.getLogger(__name__)
 
-SUBMIT_SECONDS = 20.0
 LAST_ANCHOR_SECONDS = 10.0
 FORGET_SECONDS = 600.0
 
@@ -119,7 +108,7 @@ class Node:
         worker = Worker(self.config, self.key, domain, self.engine, journal, self.clock)
         desk = Desk(admission, worker, self.metrics, runs, advertising.offer)
         advertising.busy = lambda: len(desk.runs)
-        self.transport.serve(JOB_PROTOCOL, lambda stream: self.serve_job(stream, desk))
+        self.transport.serve(JOB_PROTOCOL, Counter(desk, self.metrics, self.config.abandon_seconds).serve)
         self.transport.serve(INFO_PROTOCOL, advertising.serve)
         self.transport.serve(LOG_PROTOCOL, log_desk.serve)
         return desk
@@ -130,36 +119,6 @@ class Node:
             self.config, self.key, self.ledger.domain, self.engine, self.transport, book, self.clock,
             busy=lambda: 0, bootstrap=self.bootstrap, journal=journal,
         )  # fmt: skip
-
-    async def serve_job(self, stream: Stream, desk: Desk) -> None:
-        """(1) to (4) for one connection: read the job, take it, pass on everything that is said about it."""
-        try:
-            submit = await receive_frame(stream, FROM_CLIENT, seconds=SUBMIT_SECONDS)
-            if not isinstance(submit, Submit):
-                raise InvalidFrame(f"a job begins with submit, not with {type(submit).__name__}")
-            run = await desk.take(submit)
-        except (Invalid, Deferred, Refused) as error:
-            self.metrics.refuse(error)
-            log.info("refused %s: %s", stream.remote, error)
-            await send_frame(stream, rejection(error))
-            return
-        except Misconfigured as error:
-            log.error("refused %s: %s", stream.remote, error)
-            await send_frame(stream, rejection(log_unusable()))
-            return
-        try:
-            await self._follow(stream, run)
-        finally:
-            if not run.done:
-                desk.watch_abandoned(run, self.config.abandon_seconds)
-
-    async def _follow(self, stream: Stream, run: Run) -> None:
-        async with trio.open_nursery() as both:
-            both.start_soon(_heed_cancel, stream, run, both.cancel_scope)
-            async with aclosing(run.follow()) as frames:
-                async for frame in frames:
-                    await send_frame(stream, frame)
-            both.cancel_scope.cancel()
 
     async def _say_goodbye(self, advertising: Advertising, anchoring: Anchoring) -> None:
         """Tell the market that we leave, and anchor what is left if the chain answers soon."""
@@ -202,18 +161,3 @@ class Node:
     def _ready(self, http: str, began: float) -> Running:
         peer = PeerAddress(self.key.peer_id, self.config.announce or self.transport.addresses)
         return Running(peer, http, trio.current_time() - began)
-
-
-async def _heed_cancel(stream: Stream, run: Run, following: trio.CancelScope) -> None:
-    """Stop the run when its client says so. A lost line is not a cancel, it only ends the following: the client may
-    come back."""
-    try:
-        while True:
-            frame = await receive_frame(stream, FROM_CLIENT, seconds=24 * 3600)
-            if not isinstance(frame, Cancel):
-                raise InvalidFrame(f"only cancel may follow a submit, not {type(frame).__name__}")
-            run.stop(Ending.CANCELLED)
-    except EndOfStream:
-        return  # it has nothing more to say and still listens
-    except NodeUnreachable:
-        following.cancel()
