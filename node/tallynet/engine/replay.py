@@ -20,6 +20,7 @@ from tallynet.engine.evidence import GROUP_TOKENS, Record, SignKeys
 from tallynet.engine.forward import Forward
 from tallynet.engine.hardware import Hardware
 from tallynet.engine.observation import Alternative, Claim, Observation, Pairing, alternatives
+from tallynet.engine.packing import PackedLinears
 from tallynet.engine.scoring import CANDIDATES, Candidates
 from tallynet.engine.seq2seq import Decoder
 from tallynet.engine.sketch import exact_hash, project
@@ -66,6 +67,7 @@ class Replayer:
         self.ends = end_tokens(self.model, self._tokenizer.end)
         self.context_length = context_length(self.model, self._tokenizer.length_limit, longest_context)
         self._vocabulary = vocabulary_size(self.model)
+        self._packed = PackedLinears(self.model)
         self._forward = Forward(self.model)
         self._decoder = Decoder(self.model) if self.model.config.is_encoder_decoder else None
         self._in_blocks = can_share_steps(self.model)
@@ -100,7 +102,7 @@ class Replayer:
         count = len(claim.tokens) if first is None else min(first, len(claim.tokens))
         self._check(claim)
         found, hidden = _Found(claim, alternatives(claim), slack), []
-        with torch.inference_mode():
+        with torch.inference_mode(), self._packed:
             for start, logits, states in self._blocks(claim, count):
                 found.add(start, logits)
                 hidden.append(states)
