@@ -1,6 +1,6 @@
 """A run made again: an honest one matches, and what is altered shows where it was altered."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -108,12 +108,22 @@ def test_every_alternative_differs_from_the_claim() -> None:
         assert all((other.sampling, other.seed) != (sampling, claim.seed) for other in alternatives(claim))
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_hidden_states_of_a_run_alone_are_found_again_bit_by_bit(replayer: Opened) -> None:
     claim = honest(replayer("llama"))
 
     assert replayer("llama").count_exact(claim, 1) == (len(claim.records), len(claim.records))
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_other_hidden_states_are_not(replayer: Opened) -> None:
     claim = honest(replayer("llama"))
     altered = replace(claim.records[1], exact=seed(5))
