@@ -20,7 +20,7 @@ HONEST = [
 
 
 def test_nothing_honest_fails_its_own_thresholds() -> None:
-    found = fit(HONEST, both_float32=True)
+    found = fit(HONEST, {}, both_float32=True)
 
     for one in HONEST:
         assert one.worst <= found.slack / 3
@@ -33,7 +33,7 @@ def test_nothing_honest_fails_its_own_thresholds() -> None:
 
 
 def test_rate_of_mismatches_is_well_above_what_was_seen() -> None:
-    assert fit(HONEST, both_float32=True).mismatches > 3 * 10 / 2000
+    assert fit(HONEST, {}, both_float32=True).mismatches > 3 * 10 / 2000
 
 
 def test_bound_narrows_with_the_number() -> None:
@@ -56,13 +56,13 @@ def test_roc_of_known_scores() -> None:
 
 
 def test_attack_that_scores_like_an_honest_node_is_never_found() -> None:
-    needed = tokens_needed(HONEST[:1], fit(HONEST, both_float32=True))
+    needed = tokens_needed(HONEST[:1], fit(HONEST, {}, both_float32=True))
 
     assert needed["tokens_by_margin"] is None and needed["tokens_by_sketch"] is None
 
 
 def test_stronger_attack_needs_fewer_tokens() -> None:
-    limits = fit(HONEST, both_float32=True)
+    limits = fit(HONEST, {}, both_float32=True)
     weak, strong = ([Scores("attack", 0, 100, 20, 1.0, margin, margin, margin, 7, 0.0)] for margin in (0.1, 0.4))
 
     for name, count in tokens_needed(strong, limits).items():
@@ -114,7 +114,8 @@ def test_shipped_thresholds_have_their_evidence() -> None:
 
     for pair, rows in shipped.evidence["scores"].items():
         used, held = split(Scores(*row) for row in rows)
-        assert fit(used, both_float32=pair == "float32/float32") == shipped.pairs[pair]
+        pairings = {name: (alone, claim) for name, (alone, claim) in shipped.evidence["pairings"][pair].items()}
+        assert fit(used, pairings, both_float32=pair == "float32/float32") == shipped.pairs[pair]
         assert try_held_out(held, shipped.pairs[pair]) == shipped.evidence["held_out"][pair]
         assert shipped.evidence["held_out"][pair]["fail"] == 0
 

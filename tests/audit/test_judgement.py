@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from tallynet.audit.judgement import Ending, Judgement, Verdict, judge
@@ -115,3 +116,12 @@ def test_what_was_not_looked_at_is_said() -> None:
     assert any("ended" in said for said in bare.not_checked)
     assert any(said.startswith("240 tokens") for said in prefix.not_checked)
     assert any("bit by bit" in said for said in prefix.not_checked)
+
+
+def test_an_alternative_that_honest_runs_seldom_favour_is_named_sooner() -> None:
+    seen = replace(SEEN, pairings=(Pairing("temperature x1.1", 8, 0), Pairing("greedy", 0, 40)))
+    measured = msgspec.structs.replace(THRESHOLDS, alternatives={"temperature x1.1": 0.1})
+
+    assert judge(CLAIM, seen, THRESHOLDS).verdict is Verdict.SUSPECT
+    assert judge(CLAIM, seen, measured).verdict is Verdict.FAIL
+    assert "temperature x1.1 alone explains 8 tokens" in judge(CLAIM, seen, measured).reason

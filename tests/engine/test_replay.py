@@ -207,6 +207,25 @@ def test_slack_lets_a_token_at_the_edge_of_the_filter_in() -> None:
     assert Candidates(logits, [2], 0).outside(Sampling(1, MILLION, top_p_millionths=900_000), 0.2).all()
 
 
+@pytest.mark.parametrize("sampling", SAMPLINGS[1:], ids=str)
+@pytest.mark.parametrize("width", [64, 400])
+def test_a_choice_from_logits_within_the_slack_has_a_margin_below_it(sampling: Sampling, width: int) -> None:
+    """Whatever such logits filter out, no rival at the filter's edge makes a choice of theirs look impossible."""
+    random = torch.Generator().manual_seed(9)
+    ours, slack = torch.randn(400, 400, generator=random) * 2, 0.3
+    theirs = ours + slack * (torch.rand(400, 400, generator=random) - 0.5)
+    key = noise_key(seed(3))
+    chosen = [sample(row, Draw(sampling, key, at)).token for at, row in enumerate(theirs)]
+    candidates = Candidates(ours, chosen, 0, max(width, sampling.top_k))
+
+    bare = candidates.score(sampling, seed(3))
+    fair = candidates.score(sampling, seed(3), slack=slack)
+    assert (fair.margins <= bare.margins).all() and (fair.matches == bare.matches).all()
+    assert fair.margins.max() <= slack
+    if sampling.top_p_millionths < MILLION:
+        assert bare.margins.max() > slack
+
+
 @pytest.mark.parametrize("size", [500, 4096, 8192, 50_000])
 def test_candidates_are_the_largest(size: int) -> None:
     logits = torch.randn(8, size, generator=torch.Generator().manual_seed(size))

@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tallynet.audit.judgement import FAIL_CHANCE, Verdict
-from tallynet.audit.scores import COLUMNS, Scores, area, fit, power, split, verdict
+from tallynet.audit.scores import (
+    COLUMNS,
+    LEAST_SLACK,
+    Pairings,
+    Scores,
+    area,
+    count_pairings,
+    fit,
+    power,
+    split,
+    verdict,
+)
 from tallynet.audit.tails import binomial_tail
 from tallynet.audit.thresholds import FORMAT, Bound, ThresholdFile, Thresholds
 from tallynet.engine.engine import Generation
@@ -33,8 +44,6 @@ Attack = Callable[[Replayer, Sequence[Generation]], Sequence[Claim]]
 
 SLOTS = (1, 8, 32)
 ATTENTION = ("sdpa", "eager")
-WIDEST_SLACK = 1e9
-"""While slack is still being measured."""
 FALSE_ALARMS = 0.01
 MOST_DOUBLINGS = 16
 """Estimates of tokens end at half a million."""
@@ -104,6 +113,7 @@ def calibrate(
     model = read_manifest(directory).model_id
     auditors = {name: Replayer(directory, choose_hardware(plan.device, name)) for name in plan.dtypes}
     scores: dict[str, list[Scores]] = {}
+    pairings: dict[str, Pairings] = {}
     first = next(iter(auditors.values()))
     for number, cell in enumerate(plan.cells()):
         say(f"honest runs: {cell.name}…")
@@ -112,10 +122,14 @@ def calibrate(
         made = rehearse_with(node, asked, slots=cell.slots, threads=cell.threads)
         numbered = [((number * plan.runs + at) % len(prompts), claim) for at, claim in enumerate(made)]
         for name, auditor in auditors.items():
-            scores.setdefault(f"{cell.dtype}/{name}", []).extend(
-                Scores.of(cell.name, at, claim, auditor.observe(claim, slack=WIDEST_SLACK)) for at, claim in numbered
-            )
-    pairs = {pair: _fit(pair, split(found)[0]) for pair, found in scores.items()}
+            pair = f"{cell.dtype}/{name}"
+            for at, claim in numbered:
+                seen = auditor.observe(claim, slack=LEAST_SLACK[_both_float32(pair)])
+                scores.setdefault(pair, []).append(Scores.of(cell.name, at, claim, seen))
+                count_pairings(pairings.setdefault(pair, {}), at, seen)
+    pairs = {
+        pair: fit(split(found)[0], pairings[pair], both_float32=_both_float32(pair)) for pair, found in scores.items()
+    }
     trials = {pair: try_held_out(split(scores[pair])[1], pairs[pair]) for pair in pairs}
     found = _attack(attacks or {}, pairs, scores, auditors, plan, prompts, say)
     return ThresholdFile(
@@ -129,6 +143,7 @@ def calibrate(
             "attacks": found,
             "columns": list(COLUMNS),
             "scores": {pair: [one.row() for one in rows] for pair, rows in scores.items()},
+            "pairings": pairings,
         },
     )
 
@@ -153,8 +168,8 @@ def _prompt(replayer: Replayer, text: str) -> TokenIds:
         return replayer.encode(Request(text=text))
 
 
-def _fit(pair: str, honest: Sequence[Scores]) -> Thresholds:
-    return fit(honest, both_float32=pair == "float32/float32")
+def _both_float32(pair: str) -> bool:
+    return pair == "float32/float32"
 
 
 def try_held_out(held: Sequence[Scores], thresholds: Thresholds) -> dict[str, object]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tallynet.audit.tails import binomial_tail
-from tallynet.audit.thresholds import Bound, Thresholds
+from tallynet.audit.thresholds import EVEN, Bound, Thresholds
 from tallynet.engine.evidence import group_count
-from tallynet.engine.observation import Claim, Observation, together
+from tallynet.engine.observation import Claim, Observation, Pairing, together
 
 SUSPECT_CHANCE = 1e-2
 FAIL_CHANCE = 1e-6
@@ -144,8 +144,8 @@ def _check_tokens(seen: Observation, thresholds: Thresholds) -> Iterator[Check]:
     yield _mean(5, "margin", seen.margins, MARGIN_MOST, thresholds.margin, "logits below the best, on average")
     # (6) no other temperature, filter or seed explains the tokens better
     if seen.pairings:
-        best = min(seen.pairings, key=lambda pair: (_chance(pair.alternative_only, pair.claim_only), -pair.z))
-        chance = min(1.0, len(seen.pairings) * _chance(best.alternative_only, best.claim_only))
+        best = min(seen.pairings, key=lambda pair: (_chance(pair, thresholds), -pair.z))
+        chance = min(1.0, len(seen.pairings) * _chance(best, thresholds))
         said = f"{best.name} alone explains {best.alternative_only} tokens, the claim alone {best.claim_only}"
         yield _rare(6, "alternatives", chance, f"{said} (z = {best.z:.1f})")
 
@@ -224,6 +224,7 @@ def winsorised_mean(values: Sequence[float], most: float) -> float:
     return sum(value if value <= most else most for value in values) / len(values) if values else 0.0
 
 
-def _chance(alternative_only: int, claim_only: int) -> float:
-    """Of so many more, if both explained the tokens equally well."""
-    return binomial_tail(alternative_only, alternative_only + claim_only, 0.5)
+def _chance(pair: Pairing, thresholds: Thresholds) -> float:
+    """That an honest run's noise explains so many tokens by the alternative alone."""
+    part = thresholds.alternatives.get(pair.name, EVEN)
+    return binomial_tail(pair.alternative_only, pair.alternative_only + pair.claim_only, part)

@@ -15,7 +15,7 @@ from tallynet.audit.judgement import (
     winsorised_mean,
 )
 from tallynet.audit.tails import binomial_tail, upper_bound
-from tallynet.audit.thresholds import Bound, Thresholds
+from tallynet.audit.thresholds import EVEN, Bound, Thresholds
 from tallynet.engine.observation import Claim, Observation
 
 RATE_CONFIDENCE = 0.999
@@ -71,7 +71,18 @@ class Scores:
 COLUMNS = ("cell", "prompt", "tokens", "mismatches", "worst", "margin", "logprob", "sketch", "groups", "z")
 
 
-def fit(honest: Sequence[Scores], *, both_float32: bool) -> Thresholds:
+Pairings = dict[str, tuple[int, int]]
+"""By an alternative's name: how many tokens of honest runs it alone explains, and how many the claim alone."""
+
+
+def count_pairings(sums: Pairings, prompt: int, seen: Observation) -> None:
+    """Add a run to `sums`, if thresholds come from its prompt (`split`)."""
+    for pair in seen.pairings if prompt % 2 == 0 else ():
+        before = sums.get(pair.name, (0, 0))
+        sums[pair.name] = (before[0] + pair.alternative_only, before[1] + pair.claim_only)
+
+
+def fit(honest: Sequence[Scores], pairings: Pairings, *, both_float32: bool) -> Thresholds:
     """The thresholds of one pair from its honest runs."""
     margin, logprob, sketch = LEAST_SPREADS[both_float32]
     return Thresholds(
@@ -80,6 +91,7 @@ def fit(honest: Sequence[Scores], *, both_float32: bool) -> Thresholds:
         margin=_bound(honest, lambda one: one.margin, lambda one: one.tokens, margin),
         logprob=_bound(honest, lambda one: one.logprob, lambda one: one.tokens, logprob),
         sketch=_bound([one for one in honest if one.groups], lambda one: one.sketch, lambda one: one.groups, sketch),
+        alternatives={name: _share(*counts) for name, counts in sorted(pairings.items())},
     )
 
 
@@ -125,6 +137,13 @@ def _rate(honest: Sequence[Scores]) -> float:
     """SAFETY times what the rate may be at most, at RATE_CONFIDENCE."""
     wrong, tokens = sum(one.mismatches for one in honest), sum(one.tokens for one in honest)
     return round(max(LEAST_RATE, SAFETY * upper_bound(wrong, tokens, RATE_CONFIDENCE)), 5)
+
+
+def _share(alternative_only: int, claim_only: int) -> float:
+    """SAFETY times what an alternative's part may be at most, at RATE_CONFIDENCE, and never more than a half."""
+    differing = alternative_only + claim_only
+    most = upper_bound(alternative_only, differing, RATE_CONFIDENCE) if differing else 1.0
+    return round(min(EVEN, SAFETY * most), 5)
 
 
 def _bound(

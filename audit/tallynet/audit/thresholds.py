@@ -14,6 +14,8 @@ from tallynet.protocol.errors import Misconfigured
 
 DEFAULT = Path(__file__).with_name("thresholds.json")
 FORMAT = "tallynet-thresholds@v1"
+EVEN = 0.5
+"""What is as good as the claim explains half of what they explain differently."""
 ANY = "any"
 """The loosest of all pairs: where the node's numbers are not known."""
 
@@ -44,6 +46,9 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     margin: Bound
     logprob: Bound
     sketch: Bound
+    alternatives: dict[str, float] = {}
+    """By an alternative's name: of the tokens that an honest run's claim and this alternative explain differently, the
+    part, at most, that the alternative explains. EVEN for those that are not named."""
 
 
 class ThresholdFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,6 +76,7 @@ def loosest(given: Iterable[Thresholds]) -> Thresholds:
         _widest(one.margin for one in known),
         _widest(one.logprob for one in known),
         _widest(one.sketch for one in known),
+        {name: max(one.alternatives.get(name, EVEN) for one in known) for name in known[0].alternatives},
     )
 
 

@@ -185,7 +185,7 @@ class _Found:
         claim = self._claim
         claimed = claim.tokens[start : start + len(logits)]
         candidates = Candidates(logits, claimed, start, max(CANDIDATES, claim.sampling.top_k))
-        scores = candidates.score(claim.sampling, claim.seed)
+        scores = candidates.score(claim.sampling, claim.seed, slack=self._slack)
         for other, pair in zip(self._others, self._pairs, strict=True):
             theirs = candidates.score(other.sampling, other.seed, exact=False).matches
             pair[0] += int((theirs & ~scores.matches).sum())

@@ -5,6 +5,7 @@ sometimes another one; then the claimed token is compared with fewer rivals than
 node: an honest token is never beaten by a rival that it beat before. Source: spec chapter 6, "Replay".
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,8 @@ from tallynet.protocol.units import Digest
 CANDIDATES = 64
 ROWS = 16
 """Positions that are worked on together over the whole vocabulary: they stay in a processor's cache."""
+MOST_EXPONENT = 500.0
+"""exp of it is still a number."""
 BLOCK = 16
 """Tokens of which the likeliest is looked at first."""
 
@@ -31,7 +34,7 @@ class Scores:
     matches: Tensor
     """(n,) bool"""
     margins: Tensor
-    """(n,) float64, in logits"""
+    """(n,) float64, in logits: of the rivals that count, the best is so far above."""
 
 
 class Candidates:
@@ -65,11 +68,13 @@ class Candidates:
         """Indices of the positions whose claimed token is less likely than all candidates."""
         return (self._values[:, -1] < self._values[:, -2]).nonzero()[:, 0]
 
-    def score(self, sampling: Sampling, seed: Digest, *, exact: bool = True) -> Scores:
+    def score(self, sampling: Sampling, seed: Digest, *, exact: bool = True, slack: float = 0.0) -> Scores:
         """Whether the rule chooses the claimed tokens, and by how much they miss.
 
-        If not `exact`, top-p keeps a claimed token that is less likely than all candidates although it may be beyond
-        the edge: good enough for an alternative, and saves a pass over the vocabulary.
+        Rivals that logits within `slack` of ours would filter out count for no margin: an honest node may have had
+        none of them, and large noise on one says nothing. If not `exact`, top-p keeps a claimed token that is less
+        likely than all candidates although it may be beyond the edge: good enough for an alternative, and saves a
+        pass over the vocabulary.
         """
         temperature = sampling.temperature_millionths / MILLION
         scores = self._values.double()
@@ -78,10 +83,11 @@ class Candidates:
             scores = scores + temperature * self._noise_of(seed)
             edge = self._values.double().masked_fill(~kept, torch.inf).amin(dim=1)
             gap = (edge - self._values[:, -1]).clamp(min=0).masked_fill(kept[:, -1], 0)
-            best = scores.masked_fill(~kept, -torch.inf).amax(dim=1)
-            margins = torch.maximum((best - scores[:, -1]).clamp(min=0), gap)
-        else:
-            margins = scores.amax(dim=1) - scores[:, -1]
+            matches = (scores.masked_fill(~kept, -torch.inf).amax(dim=1) <= scores[:, -1]) & (gap == 0)
+            sure = kept & self._surely_kept(sampling, slack) if slack else kept
+            best = scores.masked_fill(~sure, -torch.inf).amax(dim=1)
+            return Scores(matches, torch.maximum((best - scores[:, -1]).clamp(min=0), gap))
+        margins = scores.amax(dim=1) - scores[:, -1]
         return Scores(margins == 0, margins)
 
     def outside(self, sampling: Sampling, slack: float) -> Tensor:
@@ -99,6 +105,23 @@ class Candidates:
             least = mass * odds / (mass * odds + (1 - mass).clamp(min=0))
             found |= (least >= sampling.top_p_millionths / MILLION) & above.any(dim=1)
         return found
+
+    def _surely_kept(self, sampling: Sampling, slack: float) -> Tensor:
+        """(n, candidates + 1) bool: what the filter leaves whatever logits that differ by `slack` one assumes."""
+        values = self._values[:, :-1]
+        width = values.shape[1]
+        sure = torch.ones_like(self._values, dtype=torch.bool)
+        before = torch.searchsorted(-values, slack - values)  # with itself: so many may come before it
+        if 0 < sampling.top_k < self._logits.shape[1]:
+            sure[:, :-1] &= before <= sampling.top_k
+        if sampling.top_p_millionths < MILLION:
+            likely = self._probabilities(sampling)
+            mass = likely.cumsum(dim=1).gather(1, before - 1) - likely
+            if width < self._logits.shape[1]:  # what is behind the last candidate may come before it too
+                mass = torch.where(before == width, 1 - likely, mass)
+            odds = math.exp(min(slack * MILLION / sampling.temperature_millionths, MOST_EXPONENT))
+            sure[:, :-1] &= mass * odds < sampling.top_p_millionths / MILLION * (1 - mass + mass * odds)
+        return sure
 
     def _kept(self, sampling: Sampling, exact: bool) -> Tensor:
         """(n, candidates + 1) bool: what the filter leaves."""
