@@ -30,6 +30,7 @@ from tallynet.network.transport import Transport
 from tallynet.protocol.advert import VerifiedAdvert
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.chunk import ChunkBody
+from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Digest, Milliseconds
 
@@ -53,9 +54,13 @@ class Client:
         self.network = client.network
         self._portal = Portal(client, "client")
 
-    def models(self) -> list[ModelOnOffer]:
+    def models(self, task: Task | None = None) -> list[ModelOnOffer]:
         """See `AsyncClient.models`."""
-        return self._portal.call(lambda client: client.models())
+        return self._portal.call(lambda client: client.models(task))
+
+    def model(self, model: str) -> ModelOnOffer:
+        """See `AsyncClient.model`."""
+        return self._portal.call(lambda client: client.model(model))
 
     def nodes(self) -> Sequence[VerifiedAdvert]:
         """See `AsyncClient.nodes`."""

@@ -84,9 +84,22 @@ class AsyncClient:
         self._stack = AsyncExitStack()
         self._directory: Directory | None = None
 
-    async def models(self) -> list[ModelOnOffer]:
-        """What is on offer, the most served first. Raises `NoNodes`."""
-        return gather(await self.nodes())
+    async def models(self, task: Task | None = None) -> list[ModelOnOffer]:
+        """What is on offer, the most served first; perhaps only what does `task`, which none may do.
+
+        Raises `NoNodes`, when nobody offers anything.
+        """
+        found = gather(await self.nodes())
+        if task is not None and not any(model.task == task for model in found):
+            await self._running().hear_out()
+            found = gather(await self.nodes())
+        return [model for model in found if task in (None, model.task)]
+
+    async def model(self, model: str) -> ModelOnOffer:
+        """What is on offer under a name or an id. Raises `NoNodes`, and `Misconfigured` for an ambiguous name."""
+        candidates = await self._running().find(model)
+        wanted = candidates[0].offer.model
+        return next(offer for offer in gather(candidate.advert for candidate in candidates) if offer.model == wanted)
 
     async def nodes(self) -> Sequence[VerifiedAdvert]:
         """The adverts in force. Raises `NoNodes`."""
@@ -123,7 +136,7 @@ class AsyncClient:
         """What nodes call a model that is given by its id; a name is returned as it is. Raises `NoNodes`."""
         if read_model_id(model) is None:
             return model
-        return (await self._running().find(model))[0].offer.name
+        return (await self.model(model)).name
 
     async def prepare_task(
         self, model: str, task: str | Template, inputs: Inputs, **options: Unpack[TaskOptions]
