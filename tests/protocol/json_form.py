@@ -6,7 +6,7 @@ With `name=camel` a statement reads as the typed data of EIP-712 that a wallet w
 import re
 from collections.abc import Callable, Sequence
 from types import NoneType, UnionType
-from typing import Annotated, Any, NewType, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NewType, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -57,7 +57,7 @@ def read(kind: Any, value: Any, name: Callable[[str], str] = same) -> Any:
     """A value of type `kind` from its JSON form."""
     while get_origin(kind) is Annotated or isinstance(kind, NewType):
         kind = kind.__supertype__ if isinstance(kind, NewType) else get_args(kind)[0]
-    if isinstance(kind, UnionType):
+    if get_origin(kind) in (Union, UnionType):
         (kind,) = set(get_args(kind)) - {NoneType}
         return None if value is None else read(kind, value, name)
     if get_origin(kind) is tuple:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.request import (
+    MAX_DOCUMENTS,
     MAX_MESSAGES,
     MAX_REQUEST_BYTES,
     Message,
@@ -20,9 +21,11 @@ ENCODED = encode_request(valid_request())
 pack = msgspec.msgpack.encode
 
 messages = st.builds(Message, role=st.sampled_from(["system", "user", "assistant"]), content=st.text(max_size=50))
+digests = st.binary(min_size=32, max_size=32)
+made_from = {"template": st.none() | digests, "documents": st.lists(digests, max_size=5).map(tuple)}
 requests = st.one_of(
-    st.builds(Request, messages=st.lists(messages, min_size=1, max_size=5).map(tuple)),
-    st.builds(Request, text=st.text(min_size=1, max_size=50)),
+    st.builds(Request, messages=st.lists(messages, min_size=1, max_size=5).map(tuple), **made_from),
+    st.builds(Request, text=st.text(min_size=1, max_size=50), **made_from),
 )
 
 
@@ -64,6 +67,10 @@ def test_1_a_request_that_is_too_large() -> None:
         pack({"messages": [{"role": "", "content": "x"}]}),
         pack({"messages": [{"role": "user", "content": "x"}] * (MAX_MESSAGES + 1)}),
         pack({"text": "x", "temperature": 1}),
+        pack({"text": "x", "template": bytes(33)}),
+        pack({"text": "x", "template": "a name"}),
+        pack({"text": "x", "documents": [bytes(31)]}),
+        pack({"text": "x", "documents": [bytes(32)] * (MAX_DOCUMENTS + 1)}),
         b"\x81\xa4text" + b"\xa2\xff\xfe",
         b"\x81\xa4text" + b"\xa3\xed\xa0\x80",
         b"\x81\xa4text" + b"\x91" * 100_000,
@@ -85,16 +92,21 @@ def test_3_both_messages_and_text_or_neither(request_: Request) -> None:
     "data",
     [
         pack({"text": "x", "messages": []}),
+        pack({"text": "x", "template": None}),
         b"\x82\xa4text\xa1x\xa4text\xa1x",
         b"\x81\xa4text\xd9\x01x",
         b"\xde\x00\x01\xa4text\xa1x",
         pack({"messages": [{"content": "x", "role": "user"}]}),
     ],
-    ids=["empty field", "field twice", "long string form", "long map form", "other order"],
+    ids=["empty field", "nil field", "field twice", "long string form", "long map form", "other order"],
 )
 def test_4_a_request_written_in_another_way(data: bytes) -> None:
     """Else one request would have two commitments."""
     refused(4, data)
+
+
+def test_a_request_that_says_nothing_of_its_making_is_encoded_as_before() -> None:
+    assert encode_request(Request(text="x")) == b"\x81\xa4text\xa1x"
 
 
 @given(data=st.binary(max_size=80))

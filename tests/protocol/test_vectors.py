@@ -174,7 +174,7 @@ def test_a_commitment_is_as_given() -> None:
 
 @cases("requests.json", "valid")
 def test_a_request_has_one_encoding(case: Any) -> None:
-    empty = {"messages": [], "text": ""}
+    empty: dict[str, Any] = {"messages": [], "text": "", "template": None, "documents": []}
     request = read(Request, empty | case["request"])
 
     assert encode_request(request) == hexed(case["encoded"])

@@ -111,7 +111,8 @@ def commitments() -> dict[str, Any]:
 
 def requests() -> dict[str, Any]:
     pack = msgspec.msgpack.encode
-    valid = (valid_request(), Request(text="Once upon a time"), Request(text="\0 é 東 \U0001f40c"))
+    made = Request(text="[1] A passage.", template=digest("template"), documents=(digest("one"), digest("two")))
+    valid = (valid_request(), Request(text="Once upon a time"), Request(text="\0 é 東 \U0001f40c"), made)
     both = Request(messages=valid_request().messages, text="x")
     invalid: Sequence[tuple[int, bytes, str]] = (
         (2, b"", "nothing"),
@@ -123,9 +124,12 @@ def requests() -> dict[str, Any]:
         (2, pack({"text": "x", "system": "y"}), "an unknown field"),
         (2, pack({"messages": [{"role": "tool", "content": "x"}]}), "an unknown role"),
         (2, pack({"messages": [{"role": "user\n", "content": "x"}]}), "a role with a line end"),
+        (2, pack({"text": "x", "template": bytes(31)}), "a digest of 31 bytes"),
+        (2, pack({"text": "x", "documents": [bytes(32)] * 65}), "65 documents"),
         (3, encode_request(Request()), "neither messages nor text"),
         (3, encode_request(both), "both messages and text"),
         (4, pack({"text": "x", "messages": []}), "an empty field that should be left out"),
+        (4, pack({"text": "x", "template": None}), "a template that is none"),
         (4, b"\x81\xa4text\xd9\x01x", "a longer form than is needed"),
         (4, pack({"messages": [{"content": "x", "role": "user"}]}), "fields in another order"),
     )

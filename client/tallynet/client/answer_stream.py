@@ -16,10 +16,12 @@ from typing import Self
 import trio
 
 from tallynet.client.answer import Answer
+from tallynet.client.conversation import JobRefused
 from tallynet.client.dispatch import Dispatch
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.chunk import ChunkBody, SignedChunk
 from tallynet.protocol.errors import NodeUnreachable
+from tallynet.protocol.request import NO_MESSAGES
 from tallynet.protocol.units import Address, JobId
 
 RECEIPT_SECONDS = 2.0
@@ -38,13 +40,19 @@ class AnswerStream:
     """
 
     def __init__(
-        self, prepare: Callable[[], Awaitable[Dispatch]], seconds: float, keep: Callable[[Bundle], Awaitable[None]]
+        self,
+        prepare: Callable[[], Awaitable[Dispatch]],
+        seconds: float,
+        keep: Callable[[Bundle], Awaitable[None]],
+        *,
+        otherwise: Sequence[Callable[[], Awaitable[Dispatch]]] = (),
     ) -> None:
         """`prepare` finds the nodes and signs the job; `seconds` bound everything from the start to the receipt.
 
-        `keep` is handed the bundle, without its text, once there is a receipt.
+        `keep` is handed the bundle, without its text, once there is a receipt. `otherwise` is what to ask, one after
+        the other, when the model takes no messages: a job that was refused was neither run nor paid.
         """
-        self._prepare = prepare
+        self._ways = (prepare, *otherwise)
         self._seconds = seconds
         self._keep = keep
         self._kept = False
@@ -112,8 +120,7 @@ class AnswerStream:
             return
         self._began = trio.current_time()
         with self._deadline() as deadline:
-            self._dispatch = await self._prepare()
-            await self._dispatch.begin()
+            await self._begin()
         if deadline.cancelled_caught:
             raise await self._give_up()
 
@@ -173,6 +180,16 @@ class AnswerStream:
             await self._keep_once()
             return None
         return chunk.body
+
+    async def _begin(self) -> None:
+        for number, prepare in enumerate(self._ways, start=1):
+            self._dispatch = await prepare()
+            try:
+                await self._dispatch.begin()
+                return
+            except JobRefused as error:
+                if number == len(self._ways) or not error.reason.startswith(NO_MESSAGES):
+                    raise
 
     async def _keep_once(self) -> None:
         if self.finished and not self._kept:

@@ -20,6 +20,9 @@ from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.order import Prompt
 from tallynet.client.portal import Portal
+from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions
+from tallynet.client.tasks.result import TaskResult
+from tallynet.client.tasks.template import Example, Template
 from tallynet.client.terms import AskOptions
 from tallynet.console.network_file import NetworkFile
 from tallynet.ledger.ledger import Ledger
@@ -27,8 +30,9 @@ from tallynet.network.transport import Transport
 from tallynet.protocol.advert import VerifiedAdvert
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.chunk import ChunkBody
+from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
-from tallynet.protocol.units import Milliseconds
+from tallynet.protocol.units import Digest, Milliseconds
 
 
 class Client:
@@ -50,9 +54,13 @@ class Client:
         self.network = client.network
         self._portal = Portal(client, "client")
 
-    def models(self) -> list[ModelOnOffer]:
+    def models(self, task: Task | None = None) -> list[ModelOnOffer]:
         """See `AsyncClient.models`."""
-        return self._portal.call(lambda client: client.models())
+        return self._portal.call(lambda client: client.models(task))
+
+    def model(self, model: str) -> ModelOnOffer:
+        """See `AsyncClient.model`."""
+        return self._portal.call(lambda client: client.model(model))
 
     def nodes(self) -> Sequence[VerifiedAdvert]:
         """See `AsyncClient.nodes`."""
@@ -69,6 +77,38 @@ class Client:
             return client.stream(model, prompt, **options)
 
         return BlockingStream(self._portal, self._portal.call(prepare))
+
+    def prepare_task(
+        self, model: str, task: str | Template, inputs: Inputs, **options: Unpack[TaskOptions]
+    ) -> PreparedTask:
+        """See `AsyncClient.prepare_task`."""
+        return self._portal.call(lambda client: client.prepare_task(model, task, inputs, **options))
+
+    def stream_task(self, task: PreparedTask, **options: Unpack[AskOptions]) -> "BlockingStream":
+        """See `AsyncClient.stream_task`."""
+
+        async def prepare(client: AsyncClient) -> AnswerStream:
+            return client.stream_task(task, **options)
+
+        return BlockingStream(self._portal, self._portal.call(prepare))
+
+    def run_task(
+        self,
+        model: str,
+        task: str | Template,
+        inputs: Inputs,
+        *,
+        examples: Sequence[Example] = (),
+        documents: Sequence[Digest] = (),
+        templates: Path | None = None,
+        **options: Unpack[AskOptions],
+    ) -> TaskResult:
+        """See `AsyncClient.run_task`."""
+        return self._portal.call(
+            lambda client: client.run_task(
+                model, task, inputs, examples=examples, documents=documents, templates=templates, **options
+            )
+        )
 
     def embed(self, model: str, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> list[Embedding]:
         """See `AsyncClient.embed`."""

@@ -21,13 +21,16 @@ from tallynet.client.anchor_wait import AnchorWait
 from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
 from tallynet.client.batch import AT_ONCE, Outcome, Tell, ask_each
-from tallynet.client.directory import Directory, read_peers
+from tallynet.client.directory import Directory, read_model_id, read_peers
 from tallynet.client.dispatch import Dispatch
 from tallynet.client.embedding import Embedding, EmbedOptions, embed_all, embedding_terms, read_answer
 from tallynet.client.keeping import Keeper
 from tallynet.client.market import ModelOnOffer, gather
 from tallynet.client.order import HIGHEST_PRICE, Prompt, place, read_prompt
 from tallynet.client.ranking import Candidate, Demand, rank
+from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions, prepare_task
+from tallynet.client.tasks.result import TaskResult, read_result
+from tallynet.client.tasks.template import Example, Template
 from tallynet.client.terms import AskOptions, Terms, read_terms
 from tallynet.console.folders import config_folder
 from tallynet.console.network_file import NetworkFile, read_network
@@ -43,7 +46,7 @@ from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.keystore import open_keystore
 from tallynet.protocol.request import Request
-from tallynet.protocol.units import Address, Milliseconds, Wei
+from tallynet.protocol.units import Address, Digest, Milliseconds, Wei
 
 
 def wall_clock() -> Milliseconds:
@@ -81,9 +84,22 @@ class AsyncClient:
         self._stack = AsyncExitStack()
         self._directory: Directory | None = None
 
-    async def models(self) -> list[ModelOnOffer]:
-        """What is on offer, the most served first. Raises `NoNodes`."""
-        return gather(await self.nodes())
+    async def models(self, task: Task | None = None) -> list[ModelOnOffer]:
+        """What is on offer, the most served first; perhaps only what does `task`, which none may do.
+
+        Raises `NoNodes`, when nobody offers anything.
+        """
+        found = gather(await self.nodes())
+        if task is not None and not any(model.task == task for model in found):
+            await self._running().hear_out()
+            found = gather(await self.nodes())
+        return [model for model in found if task in (None, model.task)]
+
+    async def model(self, model: str) -> ModelOnOffer:
+        """What is on offer under a name or an id. Raises `NoNodes`, and `Misconfigured` for an ambiguous name."""
+        candidates = await self._running().find(model)
+        wanted = candidates[0].offer.model
+        return next(offer for offer in gather(candidate.advert for candidate in candidates) if offer.model == wanted)
 
     async def nodes(self) -> Sequence[VerifiedAdvert]:
         """The adverts in force. Raises `NoNodes`."""
@@ -108,6 +124,55 @@ class AsyncClient:
         """As `ask`, in pieces: see `AnswerStream`. What `ask` raises, entering it and reading it raise."""
         request, terms = read_prompt(prompt), read_terms(**options)
         return AnswerStream(lambda: self._prepare(model, request, terms), terms.seconds, self._keeper.keep)
+
+    def stream_ways(self, model: str, ways: Sequence[tuple[Request, AskOptions]]) -> AnswerStream:
+        """As `stream`, for a model of which it is not known whether it takes messages: the next way is asked when it
+        refuses those of the one before. Raises ValueError for no way at all."""
+        first, *others = ((read_prompt(request), read_terms(**options)) for request, options in ways)
+        begins = [partial(self._prepare, model, request, terms) for request, terms in (first, *others)]
+        return AnswerStream(begins[0], first[1].seconds, self._keeper.keep, otherwise=begins[1:])
+
+    async def name_of(self, model: str) -> str:
+        """What nodes call a model that is given by its id; a name is returned as it is. Raises `NoNodes`."""
+        if read_model_id(model) is None:
+            return model
+        return (await self.model(model)).name
+
+    async def prepare_task(
+        self, model: str, task: str | Template, inputs: Inputs, **options: Unpack[TaskOptions]
+    ) -> PreparedTask:
+        """The words of a task, for this model, not asked yet. `task` is a template or its name, as `translate@1`.
+
+        Raises `Misconfigured` for a template, input or example that does not fit, and `NoNodes` for a model's id that
+        nobody offers.
+        """
+        return prepare_task(task, model, await self.name_of(model), inputs, **options)
+
+    def stream_task(self, task: PreparedTask, **options: Unpack[AskOptions]) -> AnswerStream:
+        """As `stream`, for a task; the longest answer is the template's `max_tokens` unless it is given."""
+        return self.stream_ways(task.model, task.ask(options))
+
+    async def run_task(
+        self,
+        model: str,
+        task: str | Template,
+        inputs: Inputs,
+        *,
+        examples: Sequence[Example] = (),
+        documents: Sequence[Digest] = (),
+        templates: Path | None = None,
+        **options: Unpack[AskOptions],
+    ) -> TaskResult:
+        """Ask in the words of a template: `run_task("tally-tiny", "translate", {"text": "cat", "to": "fr"})`.
+
+        `examples`, `documents` and `templates` are those of `TaskOptions`. Raises what `prepare_task` and `ask` raise,
+        and `UnfitAnswer`, which holds the answer, when it is not what the task asks for.
+        """
+        prepared = await self.prepare_task(
+            model, task, inputs, examples=examples, documents=documents, templates=templates
+        )
+        async with self.stream_task(prepared, **options) as stream:
+            return read_result(prepared, await stream.finish())
 
     async def embed(self, model: str, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> list[Embedding]:
         """The vector of each text, in their order, every one with its receipt. Raises what `ask` raises.

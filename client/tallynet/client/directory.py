@@ -31,6 +31,8 @@ MISSED_SECONDS = 2.0
 """For so long it is not asked again when nobody had an answer."""
 GRACE_SECONDS = 0.25
 """What slow peers get once somebody has named a node."""
+PATIENT_SECONDS = 2.0
+"""What slow peers get when a model must not be overlooked."""
 PROBE_SECONDS = 0.75
 """What the nodes to choose from get to show that they are there."""
 MAX_ASKED = 32
@@ -74,6 +76,11 @@ class Directory:
                 remedy="Check that the network is up and that --network names its file.",
             )
         return found
+
+    async def hear_out(self) -> None:
+        """Give every peer that is known PATIENT_SECONDS to say what it offers, whoever else has answered already."""
+        with trio.move_on_after(PATIENT_SECONDS):
+            await self._ask(self._peers(), None, lambda: False)
 
     async def find(self, model: str, node: Address | None = None) -> list[Candidate]:
         """Who offers `model`, a name or a 0x id; one at least, all of one id. `node` narrows it to that one.

@@ -16,7 +16,7 @@ from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from tallynet.protocol.errors import InvalidJob, Misconfigured
-from tallynet.protocol.request import Request
+from tallynet.protocol.request import NO_MESSAGES, Request
 from tallynet.protocol.units import TokenIds
 
 TODAY = "26 Jul 2024"
@@ -71,7 +71,7 @@ class Tokenizer:
     def _encode_messages(self, request: Request) -> TokenIds:
         if self._template is None:
             raise InvalidJob(
-                "this model takes no messages: it has no chat template",
+                f"{NO_MESSAGES}: it has no chat template",
                 remedy="Send a plain text instead, or choose a model made for dialogue.",
             )
         messages = [{"role": message.role, "content": message.content} for message in request.messages]

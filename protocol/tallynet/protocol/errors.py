@@ -23,6 +23,7 @@
     │   ├── NoNodes             nobody offers what was asked for
     │   └── ChainUnreachable
     ├── Refused                 the contract or a node said no, with its reason
+    ├── UnfitAnswer             the model's answer is not what the task asks for; nobody is at fault, and it is paid
     └── Misconfigured           our own side: a config file, a keystore, a model directory
 
 Plain bugs stay Python's own exceptions. Printing and exit codes live in `tallynet.console`.
@@ -192,6 +193,18 @@ class Refused(TallyError):
     def __init__(self, message: str, *, reason: str = "", remedy: str | None = None) -> None:
         super().__init__(message, remedy=remedy)
         self.reason = reason
+
+
+class UnfitAnswer(TallyError):
+    """`text` is what the model said; `answer` is the client's whole answer with its receipt, where there is one."""
+
+    code = "unfit-answer"
+    remedy_default = "Ask a more able model, allow more tokens, or say more precisely what is wanted."
+
+    def __init__(self, message: str, *, text: str, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.text = text
+        self.answer: object = None
 
 
 class Misconfigured(TallyError):

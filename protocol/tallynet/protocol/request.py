@@ -6,12 +6,18 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tallynet.protocol.errors import InvalidJob
-from tallynet.protocol.units import printable
+from tallynet.protocol.units import Digest, printable
 
 MAX_REQUEST_BYTES = 256 * 1024
 """Largest encoded request."""
 
 MAX_MESSAGES = 256
+MAX_DOCUMENTS = 64
+
+NO_MESSAGES = "this model takes no messages"
+"""How a node's refusal of messages begins when the model has no chat template: a plain text may be sent instead."""
+
+_Digest = Annotated[Digest, Meta(min_length=32, max_length=32)]
 
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,10 +28,16 @@ class Message(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Request(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Exactly one of `messages` and `text` is present."""
+    """Exactly one of `messages` and `text` is present. `template` and `documents` say what the words were made from:
+    the node does nothing with them, but they are sealed with the words, and an auditor who has the files can compare.
+    """
 
     messages: Annotated[tuple[Message, ...], Meta(max_length=MAX_MESSAGES)] = ()
     text: Annotated[str, Meta(max_length=MAX_REQUEST_BYTES)] = ""
+    template: _Digest | None = None
+    """SHA-256 of the prompt template's file."""
+    documents: Annotated[tuple[_Digest, ...], Meta(max_length=MAX_DOCUMENTS)] = ()
+    """SHA-256 of each passage that stands in the words, in UTF-8, in their order."""
 
 
 _DECODER = msgspec.msgpack.Decoder(Request)

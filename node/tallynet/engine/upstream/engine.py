@@ -25,7 +25,7 @@ from tallynet.engine.upstream.server import SILENCE_SECONDS, Address, Caller, Li
 from tallynet.engine.upstream.stand_ins import VOCABULARY_SIZE, encode_request
 from tallynet.protocol.errors import Busy, InvalidJob, Unreachable
 from tallynet.protocol.manifest import Manifest, ManifestFile
-from tallynet.protocol.request import Request
+from tallynet.protocol.request import NO_MESSAGES, Request
 from tallynet.protocol.units import Digest, TokenIds
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class UpstreamEngine:
         if path in self._abilities.paths:
             return
         if path == CHAT:
-            raise InvalidJob("this model takes no messages", remedy="Send a plain text instead.")
+            raise InvalidJob(NO_MESSAGES, remedy="Send a plain text instead.")
         raise InvalidJob("this model takes no plain text", remedy="Send messages instead.")
 
     def _note_speed(self, tokens: int, seconds: float) -> None:
