@@ -1,4 +1,4 @@
-"""What a node process stands on: a chain in a process of its own, a contract on it, a node registered there."""
+"""What node processes stand on: a chain in a process of its own, a contract on it, the nodes registered there."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,12 +22,17 @@ from tallynet.protocol.errors import ChainUnreachable
 
 @dataclass(frozen=True)
 class Ground:
-    """One node's place in the world; the node itself is somebody else's to start."""
+    """The nodes' places in the world; the nodes themselves are somebody else's to start."""
 
-    seat: Seat
+    seats: tuple[Seat, ...]
     network: NetworkFile
     network_path: Path
     ledger: Ledger
+
+    @property
+    def seat(self) -> Seat:
+        """Of the first node, or the only one."""
+        return self.seats[0]
 
     @property
     def peer(self) -> PeerAddress:
@@ -35,18 +40,21 @@ class Ground:
 
 
 @asynccontextmanager
-async def open_ground(folder: Path, model: str, *, anchor_seconds: float = 1.0) -> AsyncIterator[Ground]:
-    """The chain runs for as long as the block does. `model` is what the node is configured to serve."""
-    (seat,) = await trio.to_thread.run_sync(prepare, Plan(folder, 1, model, anchor_seconds=anchor_seconds))
+async def open_ground(
+    folder: Path, model: str, *, nodes: int = 1, anchor_seconds: float = 1.0
+) -> AsyncIterator[Ground]:
+    """The chain runs for as long as the block does. `model` is what the nodes are configured to serve."""
+    seats = await trio.to_thread.run_sync(prepare, Plan(folder, nodes, model, anchor_seconds=anchor_seconds))
     async with trio.open_nursery() as nursery:
         chain: Ready = await nursery.start(_chain(folder).run)
         network = await deploy_ledger(str(chain.facts["rpc_url"]), funded_key(), "e2e")
-        network = msgspec.structs.replace(network, bootstrap=(seat.member.multiaddr,))
+        network = msgspec.structs.replace(network, bootstrap=tuple(seat.member.multiaddr for seat in seats))
         for name in ("chain.json", "network.json"):  # the node reads the first, everybody else the second
             write_network(folder / name, network)
         async with open_ledger(network.rpc_url, network.domain, network.confirmations) as ledger:
-            await enlist(ledger, Purse(network.rpc_url, funded_key()), seat.member)
-            yield Ground(seat, network, folder / "network.json", ledger)
+            for seat in seats:
+                await enlist(ledger, Purse(network.rpc_url, funded_key()), seat.member)
+            yield Ground(tuple(seats), network, folder / "network.json", ledger)
         nursery.cancel_scope.cancel()
 
 

@@ -31,7 +31,7 @@ from tallynet.client.ranking import Candidate, Demand, rank
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions, prepare_task
 from tallynet.client.tasks.result import TaskResult, read_result
 from tallynet.client.tasks.template import Example, Template
-from tallynet.client.terms import AskOptions, Terms, read_terms
+from tallynet.client.terms import AskOptions, Terms, WrongTask, read_terms
 from tallynet.console.folders import config_folder
 from tallynet.console.network_file import NetworkFile, read_network
 from tallynet.ledger.ledger import Ledger, NodeEntry
@@ -41,7 +41,7 @@ from tallynet.network.log_reader import LogReader
 from tallynet.network.transport import Transport
 from tallynet.protocol.advert import VerifiedAdvert
 from tallynet.protocol.bundle import Bundle
-from tallynet.protocol.errors import InvalidJob, NoNodes
+from tallynet.protocol.errors import NoNodes
 from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.keystore import open_keystore
@@ -179,15 +179,17 @@ class AsyncClient:
 
         Each text is a job of its own; some are under way at the same time. An error ends all of them.
         """
-        terms = embedding_terms(**options)
 
         async def embed_one(text: str) -> Embedding:
-            request = read_prompt(Request(text=text))
-            prepare = partial(self._prepare, model, request, terms)
-            async with AnswerStream(prepare, terms.seconds, self._keeper.keep) as stream:
+            async with self.embedding_stream(model, text, **options) as stream:
                 return read_answer(await stream.finish())
 
         return await embed_all([texts] if isinstance(texts, str) else texts, embed_one)
+
+    def embedding_stream(self, model: str, text: str, **options: Unpack[EmbedOptions]) -> AnswerStream:
+        """The job behind one vector: `read_answer` makes one of its answer. Raises what `stream` raises."""
+        request, terms = read_prompt(Request(text=text)), embedding_terms(**options)
+        return AnswerStream(partial(self._prepare, model, request, terms), terms.seconds, self._keeper.keep)
 
     async def ask_many(
         self,
@@ -290,12 +292,13 @@ def _open_transport() -> Transport:
 
 
 def _able(candidates: Sequence[Candidate], terms: Terms) -> Sequence[Candidate]:
-    """Those whose advert says that the model does what is asked. Raises `InvalidJob` when there is none."""
+    """Those whose advert says that the model does what is asked. Raises `WrongTask` when there is none."""
     able = [candidate for candidate in candidates if candidate.offer.task == terms.task]
     if not able:
         embeds = candidates[0].offer.task == Task.EMBED
-        raise InvalidJob(
+        raise WrongTask(
             f"the model {candidates[0].offer.name!r} {'makes vectors' if embeds else 'makes no vectors'}",
+            embeds=embeds,
             remedy="Use `embed` for it." if embeds else "Use `ask`, or another model.",
         )
     return able

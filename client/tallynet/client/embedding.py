@@ -24,6 +24,7 @@ class EmbedOptions(TypedDict, total=False):
     max_price_wei: int | None
     parents: Sequence[Digest]
     node: Address | None
+    nodes: Sequence[Address]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,12 @@ def embedding_terms(
     max_price_wei: int | None = None,
     parents: Sequence[Digest] = (),
     node: Address | None = None,
+    nodes: Sequence[Address] = (),
 ) -> Terms:
     """Raises `InvalidJob` for numbers that no job can carry."""
     terms = read_terms(
         deadline_seconds=deadline_seconds, max_price_wei=max_price_wei, parents=parents, node=node,
-        max_tokens=EMBED_SAMPLING.max_tokens,
+        nodes=nodes, max_tokens=EMBED_SAMPLING.max_tokens,
     )  # fmt: skip
     return replace(terms, task=Task.EMBED)
 

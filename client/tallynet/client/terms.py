@@ -13,6 +13,14 @@ DEADLINE_SECONDS = 120.0
 LONGEST_DEADLINE_SECONDS = 7 * 24 * 3600.0
 
 
+class WrongTask(InvalidJob):
+    """The model does other work than what is asked of it: it makes vectors, or, if not `embeds`, it makes none."""
+
+    def __init__(self, message: str, *, embeds: bool, remedy: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.embeds = embeds
+
+
 class AskOptions(TypedDict, total=False):
     """The options of `ask` and `stream`; the defaults are those of `read_terms`."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import trio
 
-from tests.client.gateway.stage import MODEL, Stage
+from tests.client.gateway.stage import MODEL
 
 
 @dataclass
@@ -15,6 +15,8 @@ class Heard:
     """What one caller got."""
 
     status: int = 0
+    node: str = ""
+    """Who answers, from the headers."""
     retry_after: int = 0
     text: str = ""
     error: dict[str, Any] | None = None
@@ -30,19 +32,19 @@ class Heard:
         return self.done and self.error is None and self.tally is not None
 
 
-async def listen(stage: Stage, count: int, seconds: float, **changes: Any) -> list[Heard]:
-    """`count` streams at once. Raises `trio.TooSlowError` when one of them hangs for longer than `seconds`."""
+async def listen(url: str, count: int, seconds: float, **changes: Any) -> list[Heard]:
+    """`count` streams at once from a gateway. Raises `trio.TooSlowError` when one hangs for longer than `seconds`."""
     heard = [Heard() for _ in range(count)]
     with trio.fail_after(seconds):
-        await attend(stage, heard, **changes)
+        await attend(url, heard, **changes)
     return heard
 
 
-async def attend(stage: Stage, heard: list[Heard], **changes: Any) -> None:
+async def attend(url: str, heard: list[Heard], **changes: Any) -> None:
     """Fills `heard`, a stream each."""
     limits = httpx.Limits(max_connections=None)
     async with (
-        httpx.AsyncClient(base_url=stage.url, timeout=None, limits=limits) as http,
+        httpx.AsyncClient(base_url=url, timeout=None, limits=limits) as http,
         trio.open_nursery() as nursery,
     ):
         for number, one in enumerate(heard):
@@ -54,6 +56,7 @@ async def _attend_one(http: httpx.AsyncClient, number: int, heard: Heard, change
     body = {"model": MODEL, "messages": messages, "stream": True, "max_tokens": 40, **changes}
     async with http.stream("POST", "/v1/chat/completions", json=body) as answer:
         heard.status = answer.status_code
+        heard.node = answer.headers.get("x-tally-node", "")
         heard.retry_after = int(answer.headers.get("retry-after", 0))
         if answer.status_code != 200:
             heard.error = json.loads(await answer.aread())["error"]

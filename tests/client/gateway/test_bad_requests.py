@@ -146,10 +146,26 @@ def test_unknown_model_is_not_found(hosted: Hosted) -> None:
     assert fault(post(hosted, "/v1/embeddings", {"model": "gpt-4o", "input": "x"}))[:2] == (404, "model_not_found")
 
 
-def test_embeddings_are_refused_by_name(hosted: Hosted) -> None:
-    answer = post(hosted, "/v1/embeddings", {"model": MODEL, "input": ["a", "b"]})
+@pytest.mark.parametrize(
+    ("changes", "code", "param"),
+    [
+        ({}, "model_without_embeddings", "model"),
+        ({"input": ["a", "b"], "encoding_format": "base64"}, "model_without_embeddings", "model"),
+        ({"input": ""}, "invalid_value", "input"),
+        ({"input": ["a", ""]}, "invalid_value", "input[1]"),
+        ({"input": []}, "invalid_value", "input"),
+        ({"input": [7, 8]}, "invalid_value", "input"),
+        ({"input": [[7, 8], [9]]}, "invalid_value", "input"),
+        ({"input": None}, "missing_parameter", "input"),
+        ({"encoding_format": "int8"}, "invalid_value", "encoding_format"),
+        ({"dimensions": 8}, "unsupported_parameter", "dimensions"),
+        ({"tally": {"agreement": {"agree": 1, "among": 2}}}, "invalid_value", "tally.agreement"),
+    ],
+)
+def test_wrong_parameter_of_embeddings_is_named(hosted: Hosted, changes: dict[str, Any], code: str, param: str) -> None:
+    answer = post(hosted, "/v1/embeddings", {"model": MODEL, "input": "a", **changes})
 
-    assert fault(answer) == (400, "model_without_embeddings", "model")
+    assert fault(answer) == (400, code, param)
 
 
 def test_large_body_is_refused(hosted: Hosted) -> None:

@@ -42,7 +42,7 @@ class Wire:
 
 async def test_everybody_is_answered(tmp_path: Path) -> None:
     async with open_stage(tmp_path, nodes=NODES, engine=paced) as stage:
-        heard = await listen(stage, CALLERS, PATIENCE_SECONDS)
+        heard = await listen(stage.url, CALLERS, PATIENCE_SECONDS)
 
     assert [one.error for one in heard if not one.whole] == []
     assert len({one.tally["job"] for one in heard if one.tally}) == CALLERS
@@ -52,7 +52,7 @@ async def test_everybody_is_answered(tmp_path: Path) -> None:
 async def test_everybody_is_answered_over_libp2p(tmp_path: Path) -> None:
     """All peers share one loop here: whom it keeps waiting for too long is told when to come back."""
     async with open_stage(tmp_path, nodes=NODES, engine=paced, devnet={"world": real_world}) as stage:
-        heard = await listen(stage, CALLERS // 5, PATIENCE_SECONDS)
+        heard = await listen(stage.url, CALLERS // 5, PATIENCE_SECONDS)
 
     assert all(one.whole or (one.status == 503 and one.retry_after > 0) for one in heard)
     assert sum(one.whole for one in heard) > len(heard) / 2
@@ -60,7 +60,7 @@ async def test_everybody_is_answered_over_libp2p(tmp_path: Path) -> None:
 
 async def test_who_finds_no_room_is_told_when_to_come_back(tmp_path: Path) -> None:
     async with open_stage(tmp_path, nodes=NODES, engine=paced, max_open_jobs=20) as stage:
-        heard = await listen(stage, 60, PATIENCE_SECONDS)
+        heard = await listen(stage.url, 60, PATIENCE_SECONDS)
 
     turned_away = [one for one in heard if one.status == 503]
     assert sum(one.whole for one in heard) == 60 - len(turned_away) >= 20
@@ -73,7 +73,7 @@ async def test_who_finds_all_nodes_busy_is_told_when_to_come_back(tmp_path: Path
     slow = partial(FakeEngine, tokens_per_second=40, end_every=1_000_000)
     settings = {"settings": {"queue": 0}}
     async with open_stage(tmp_path, nodes=NODES, engine=slow, deadline_seconds=6.0, devnet=settings) as stage:
-        heard = await listen(stage, 40, PATIENCE_SECONDS)
+        heard = await listen(stage.url, 40, PATIENCE_SECONDS)
 
     turned_away = [one for one in heard if not one.whole]
     assert len(turned_away) == 40 - 4 * NODES
@@ -90,7 +90,7 @@ async def test_a_node_dies_in_the_middle(tmp_path: Path) -> None:
     ):
         with trio.fail_after(PATIENCE_SECONDS):
             async with trio.open_nursery() as audience:
-                audience.start_soon(attend, stage, heard)
+                audience.start_soon(attend, stage.url, heard)
                 await heard[0].begun.wait()
                 await trio.sleep(0.2)
                 dead = stage.devnet.nodes[0]

@@ -15,7 +15,6 @@ from tallynet.client.gateway.jobs import Jobs
 from tallynet.client.gateway.policy import Agreement
 from tallynet.client.gateway.run import Run
 from tallynet.client.gateway.visit import Visit
-from tallynet.client.terms import AskOptions
 from tallynet.protocol.errors import TallyError
 from tallynet.protocol.units import Address, ModelId, TokenIds, prefixed
 
@@ -72,9 +71,8 @@ async def _ask_all(jobs: Jobs, asked: Asked, nodes: Sequence[Address], visit: Vi
     errors: list[TallyError] = []
 
     async def ask(node: Address) -> None:
-        options = AskOptions(**{**asked.options, "node": node, "nodes": ()})
         try:
-            runs.append(await jobs.whole(asked, asked.requests[0], visit, options))
+            runs.append(await jobs.whole(asked, asked.requests[0], visit, node))
         except TallyError as error:
             errors.append(error)
 

@@ -1,20 +1,48 @@
 """A request, read: the jobs that it stands for, and on what terms."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from tallynet.client.answer_stream import AnswerStream
+from tallynet.client.client import AsyncClient
 from tallynet.client.gateway.bodies import MAX_CHOICES, CommonBody
 from tallynet.client.gateway.faults import invalid
 from tallynet.client.gateway.policy import Policy
 from tallynet.client.terms import AskOptions
 from tallynet.protocol.request import Request
+from tallynet.protocol.units import Address
 
 LEAST_TOP_P = 0.000001
 """The smallest that a job can carry; it keeps one token, as `top_p: 0` does."""
 
 
+class Errand(Protocol):
+    """What the jobs of a request have in common, whatever the model is to do."""
+
+    @property
+    def model(self) -> str:
+        """A name or a 0x id."""
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """One for each job."""
+
+    @property
+    def policy(self) -> Policy:
+        """Of the key and of the request together."""
+
+    @property
+    def deadline_seconds(self) -> float:
+        """From the start of each job to its receipt."""
+
+    def begin(self, client: AsyncClient, request: Request, node: Address | None = None) -> AnswerStream:
+        """The job of one of the requests, not yet entered; `node`: of this node and no other."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One job for each choice."""
+    """An errand for text: one job for each choice."""
 
     model: str
     """A name or a 0x id."""
@@ -41,6 +69,10 @@ class Asked:
             parents=policy.parent_outputs,
             nodes=policy.addresses,
         )
+
+    def begin(self, client: AsyncClient, request: Request, node: Address | None = None) -> AnswerStream:
+        options = self.options if node is None else AskOptions(**{**self.options, "node": node, "nodes": ()})
+        return client.stream(self.model, request, **options)
 
 
 def temperature(body: CommonBody) -> float:

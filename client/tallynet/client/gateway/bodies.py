@@ -13,6 +13,8 @@ from tallynet.protocol.request import MAX_MESSAGES, MAX_REQUEST_BYTES
 
 MAX_CHOICES = 8
 """Answers to one request, each a job of its own."""
+MAX_TEXTS = 2048
+"""Of one request for vectors, each a job of its own; OpenAI's own limit."""
 
 Text = Annotated[str, Meta(max_length=MAX_REQUEST_BYTES)]
 Stop = Annotated[str, Meta(min_length=1, max_length=MAX_STOP_CHARACTERS)]
@@ -96,7 +98,8 @@ class EmbeddingsBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """`POST /v1/embeddings`."""
 
     model: Annotated[str, Meta(min_length=1, max_length=256)]
-    input: Text | Annotated[list[Text], Meta(min_length=1, max_length=2048)]
+    input: Text | Annotated[list[Text | int | list[int]], Meta(min_length=1, max_length=MAX_TEXTS)]
+    """Token ids can be read, so that they can be refused by their name."""
     encoding_format: Literal["float", "base64"] | None = None
     user: Annotated[str, Meta(max_length=256)] | None = None
     tally: Policy | None = None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from tallynet.client.answer_stream import OutOfTime
 from tallynet.client.conversation import NodeRefused
+from tallynet.client.terms import WrongTask
 from tallynet.protocol.errors import (
     Deferred,
     Invalid,
@@ -82,7 +83,8 @@ def translate(error: TallyError, tally: Mapping[str, object] | None = None) -> A
         return error
     status, name, after, retry = _say(error)
     begun = tally is not None
-    return ApiError(status, name, _text(error), retry_after=after, retry=retry and not begun, tally=tally)
+    param = "model" if isinstance(error, WrongTask) else None
+    return ApiError(status, name, _text(error), param=param, retry_after=after, retry=retry and not begun, tally=tally)
 
 
 def whole_seconds(milliseconds: float) -> int:
@@ -93,6 +95,8 @@ def whole_seconds(milliseconds: float) -> int:
 def _say(error: TallyError) -> tuple[int, str, int | None, bool]:
     """Status, code, seconds until a retry makes sense, and whether a client may retry by itself."""
     match error:
+        case WrongTask():
+            return 400, "model_without_text" if error.embeds else "model_without_embeddings", None, True
         case InvalidJob() | Misconfigured():
             return 400, "invalid_request" if isinstance(error, InvalidJob) else "invalid_model", None, True
         case NodeRefused():

@@ -8,16 +8,19 @@ import trio
 
 from tallynet.client.answer_stream import AnswerStream
 from tallynet.client.client import AsyncClient
-from tallynet.client.gateway.asked import Asked
+from tallynet.client.gateway.asked import Errand
+from tallynet.client.gateway.bodies import MAX_CHOICES
 from tallynet.client.gateway.faults import ApiError, translate
 from tallynet.client.gateway.keys import KeyStore
 from tallynet.client.gateway.receipts import Receipts
 from tallynet.client.gateway.run import Run, cut_short, part_of
 from tallynet.client.gateway.visit import Visit
-from tallynet.client.terms import AskOptions
 from tallynet.protocol.errors import NoNodes, TallyError
 from tallynet.protocol.request import Request
-from tallynet.protocol.units import Seconds, prefixed
+from tallynet.protocol.units import Address, Seconds, prefixed
+
+AT_ONCE = MAX_CHOICES
+"""Jobs of one request that are under way together."""
 
 
 @dataclass
@@ -31,13 +34,13 @@ class Jobs:
 
     @asynccontextmanager
     async def begin(
-        self, asked: Asked, request: Request, visit: Visit, options: AskOptions | None = None
+        self, asked: Errand, request: Request, visit: Visit, node: Address | None = None
     ) -> AsyncIterator[AnswerStream]:
         """A job whose node has begun to answer. Leaving early cancels it; what it did is booked either way.
 
         Raises `ApiError`, also for what goes wrong inside the block, with what there is of evidence.
         """
-        stream = self.client.stream(asked.model, request, **(options or asked.options))
+        stream = asked.begin(self.client, request, node)
         try:
             async with stream:
                 visit.served = stream.model_name
@@ -51,7 +54,7 @@ class Jobs:
         finally:
             self._book(stream, visit)
 
-    async def conclude(self, stream: AnswerStream, asked: Asked, visit: Visit) -> Run:
+    async def conclude(self, stream: AnswerStream, asked: Errand, visit: Visit) -> Run:
         """The run of a stream that was read to its end, with the evidence that the policy demands.
 
         Raises `ApiError` 503 for an answer that was cut short or whose evidence does not come in time.
@@ -74,18 +77,20 @@ class Jobs:
             )
         return Run(answer, "anchored")
 
-    async def whole(self, asked: Asked, request: Request, visit: Visit, options: AskOptions | None = None) -> Run:
+    async def whole(self, asked: Errand, request: Request, visit: Visit, node: Address | None = None) -> Run:
         """Run one job to its end."""
-        async with self.begin(asked, request, visit, options) as stream:
+        async with self.begin(asked, request, visit, node) as stream:
             await stream.finish()
             return await self.conclude(stream, asked, visit)
 
-    async def every(self, asked: Asked, visit: Visit) -> list[Run]:
-        """Run the jobs of all choices at the same time; one that fails ends the others."""
+    async def every(self, asked: Errand, visit: Visit) -> list[Run]:
+        """Run all jobs, AT_ONCE at the same time; one that fails ends the others."""
         runs: list[Run | None] = [None] * len(asked.requests)
+        places = trio.CapacityLimiter(AT_ONCE)
 
         async def run_one(index: int, request: Request) -> None:
-            runs[index] = await self.whole(asked, request, visit)
+            async with places:
+                runs[index] = await self.whole(asked, request, visit)
 
         async with trio.open_nursery() as nursery:
             for index, request in enumerate(asked.requests):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tallynet.client.gateway.faults import ApiError
 from tallynet.client.market import ModelOnOffer
+from tallynet.protocol.job import Task
 from tallynet.protocol.units import prefixed
 
 
@@ -19,6 +20,7 @@ def describe_model(model: ModelOnOffer, all_models: Sequence[ModelOnOffer]) -> d
             "name": model.name,
             "model": prefixed(model.model),
             "nodes": model.nodes,
+            "task": Task(model.task).name.lower() if model.task in tuple(Task) else str(model.task),
             "context_length": model.context_length,
             "prompt_price_wei": model.prompt_price,
             "completion_price_wei": model.completion_price,

@@ -10,17 +10,17 @@ from fastapi.responses import JSONResponse
 from tallynet.client.client import AsyncClient
 from tallynet.client.gateway.agreement import agree
 from tallynet.client.gateway.asked import Asked
-from tallynet.client.gateway.bodies import ChatBody, CommonBody, CompletionBody, EmbeddingsBody
+from tallynet.client.gateway.bodies import ChatBody, CompletionBody, EmbeddingsBody
 from tallynet.client.gateway.chat import Chat
 from tallynet.client.gateway.completions import Completion
 from tallynet.client.gateway.config import GatewayConfig
 from tallynet.client.gateway.connection import Answering, Line
 from tallynet.client.gateway.door import Door
-from tallynet.client.gateway.embeddings import embed
+from tallynet.client.gateway.embeddings import Vectors
 from tallynet.client.gateway.events import Telling
 from tallynet.client.gateway.faults import ApiError, invalid
 from tallynet.client.gateway.forms import Form
-from tallynet.client.gateway.jobs import Jobs
+from tallynet.client.gateway.jobs import AT_ONCE, Jobs
 from tallynet.client.gateway.metrics import Metrics
 from tallynet.client.gateway.models import describe_model, find_model
 from tallynet.client.gateway.parameters import read_body
@@ -48,19 +48,26 @@ class Gateway:
     async def chat(self, request: Request) -> Response:
         visit = self._enter(request, "chat")
         body = read_body(await self.door.read(request), ChatBody)
-        return self._answering(Chat.read(body, _policy(request, visit, body), self.config), visit)
+        return self._answering(Chat.read(body, _policy(request, visit, body.tally), self.config), visit)
 
     async def complete(self, request: Request) -> Response:
         visit = self._enter(request, "text_completion")
         body = read_body(await self.door.read(request), CompletionBody)
-        return self._answering(Completion.read(body, _policy(request, visit, body), self.config), visit)
+        return self._answering(Completion.read(body, _policy(request, visit, body.tally), self.config), visit)
 
     async def embed(self, request: Request) -> Response:
         visit = self._enter(request, "embeddings")
         body = read_body(await self.door.read(request), EmbeddingsBody)
+        vectors = Vectors.read(body, _policy(request, visit, body.tally), self.config)
         visit.model, visit.user = body.model, body.user or ""
-        payload, headers = await embed(self.jobs, body, visit)
-        return JSONResponse(payload, headers=headers)
+
+        async def work(line: Line) -> None:
+            count = len(vectors.requests)
+            with self.door.admit(visit.caller, min(count, AT_ONCE), count):
+                runs = await self.jobs.every(vectors, visit)
+            await line.answer(vectors.whole(runs), headers_of(runs))
+
+        return Answering(work)
 
     async def models(self, request: Request) -> Response:
         self._enter(request, "")
@@ -126,8 +133,8 @@ def visit_of(request: Request) -> Visit:
     return visit
 
 
-def _policy(request: Request, visit: Visit, body: CommonBody) -> Policy:
+def _policy(request: Request, visit: Visit, asked: Policy | None) -> Policy:
     """Of the key, of the header and of the body: all have to be met."""
     header = request.headers.get("x-tally-policy")
-    asked = both(body.tally or Policy(), read_policy(header) if header else Policy())
-    return both(visit.caller.policy, asked)
+    both_asked = both(asked or Policy(), read_policy(header) if header else Policy())
+    return both(visit.caller.policy, both_asked)

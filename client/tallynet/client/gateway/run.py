@@ -9,6 +9,9 @@ from tallynet.client.gateway.faults import ApiError
 from tallynet.client.gateway.policy import LEVELS
 from tallynet.protocol.units import JobId, prefixed
 
+MOST_NAMED = 8
+"""Jobs that a header names: clients bound its length. The body's `tally` names them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -45,9 +48,10 @@ def tally_of(runs: Sequence[Run]) -> dict[str, object]:
 
 
 def headers_of(runs: Sequence[Run]) -> dict[str, str]:
-    """Several runs stand in the order of the choices; their evidence is that of the least."""
+    """Several runs stand in the order of the choices, MOST_NAMED at most; their evidence is that of the least."""
     return _headers(
-        [(run.answer.job, run.answer.node) for run in runs], min((run.evidence for run in runs), key=LEVELS.index)
+        [(run.answer.job, run.answer.node) for run in runs[:MOST_NAMED]],
+        min((run.evidence for run in runs), key=LEVELS.index),
     )
 
 

@@ -1,7 +1,7 @@
-// OpenAI's npm client, official and unchanged, against a gateway: node talk.mjs BASE_URL MODEL
+// OpenAI's npm client, official and unchanged, against a gateway: node talk.mjs BASE_URL MODEL EMBEDDER
 import OpenAI from "openai";
 
-const [baseURL, model] = process.argv.slice(2);
+const [baseURL, model, embedder] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey: "unused", maxRetries: 0 });
 const messages = [{ role: "user", content: "What is the capital of Japan?" }];
 const told = {};
@@ -21,6 +21,11 @@ for await (const chunk of stream) {
   told.streamedJob = chunk.tally?.job;
   told.usage = chunk.usage?.completion_tokens;
 }
+
+const vectors = await client.embeddings.create({ model: embedder, input: ["one text", "another"] });
+told.dimensions = vectors.data.map((entry) => entry.embedding.length);
+told.lengths = vectors.data.map((entry) => Math.hypot(...entry.embedding));
+told.vectorJobs = vectors.tally.runs.map((run) => run.job);
 
 try {
   await client.chat.completions.create({ model, messages, tools: [{ type: "function", function: { name: "f" } }] });
