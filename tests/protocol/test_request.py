@@ -22,7 +22,8 @@ pack = msgspec.msgpack.encode
 messages = st.builds(Message, role=st.sampled_from(["system", "user", "assistant"]), content=st.text(max_size=50))
 requests = st.one_of(
     st.builds(Request, messages=st.lists(messages, min_size=1, max_size=5).map(tuple)),
-    st.builds(Request, text=st.text(min_size=1, max_size=50)),
+    st.builds(Request, text=st.text(min_size=1, max_size=50), top=st.integers(0, 5)),
+    st.builds(Request, tokens=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=9).map(tuple)),
 )
 
 
@@ -76,7 +77,10 @@ def test_2_bytes_that_are_no_request(data: bytes) -> None:
     refused(2, data)
 
 
-@pytest.mark.parametrize("request_", [Request(), Request(messages=valid_request().messages, text="x")])
+@pytest.mark.parametrize(
+    "request_",
+    [Request(), Request(top=1), Request(messages=valid_request().messages, text="x"), Request(text="x", tokens=(1,))],
+)
 def test_3_both_messages_and_text_or_neither(request_: Request) -> None:
     refused(3, encode_request(request_))
 

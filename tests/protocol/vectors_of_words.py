@@ -111,13 +111,21 @@ def commitments() -> dict[str, Any]:
 
 def requests() -> dict[str, Any]:
     pack = msgspec.msgpack.encode
-    valid = (valid_request(), Request(text="Once upon a time"), Request(text="\0 é 東 \U0001f40c"))
+    valid = (
+        valid_request(),
+        Request(text="Once upon a time"),
+        Request(text="\0 é 東 \U0001f40c"),
+        Request(text="Once upon a time", top=5),
+        Request(tokens=(1, 300, 2**32 - 1)),
+    )
     both = Request(messages=valid_request().messages, text="x")
     invalid: Sequence[tuple[int, bytes, str]] = (
         (2, b"", "nothing"),
         (2, encode_request(valid[1])[:-1], "truncated"),
         (2, encode_request(valid[1]) + b"\0", "a byte after the end"),
         (2, b"\x81\xa4text\xa2\xff\xfe", "not UTF-8"),
+        (2, pack({"text": "x", "top": 6}), "more likely tokens than are told"),
+        (2, pack({"tokens": [2**32]}), "a token id beyond its bounds"),
         (2, b"\x81\xa4text\xa3\xed\xa0\x80", "a surrogate in UTF-8"),
         (2, pack({"text": 7}), "a number for a text"),
         (2, pack({"text": "x", "system": "y"}), "an unknown field"),
@@ -125,6 +133,7 @@ def requests() -> dict[str, Any]:
         (2, pack({"messages": [{"role": "user\n", "content": "x"}]}), "a role with a line end"),
         (3, encode_request(Request()), "neither messages nor text"),
         (3, encode_request(both), "both messages and text"),
+        (3, encode_request(Request(text="x", tokens=(1,))), "both a text and tokens"),
         (4, pack({"text": "x", "messages": []}), "an empty field that should be left out"),
         (4, b"\x81\xa4text\xd9\x01x", "a longer form than is needed"),
         (4, pack({"messages": [{"content": "x", "role": "user"}]}), "fields in another order"),

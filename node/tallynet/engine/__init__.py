@@ -8,7 +8,7 @@
 
 What every engine uses, plain Python:
 
-    answer.py       tokens become pieces; stops.py, detokenizer.py   their text
+    answer.py       tokens become pieces; recital.py   those of a given text; stops.py, detokenizer.py   their text
     evidence.py     what is measured of a generation: its form
     philox.py       the sampler's noise, defined in integers
     manifest.py     the files that decide a model's output; checkpoint.py   where they lie
@@ -18,6 +18,7 @@ The engine for Hugging Face models, the only files that import torch and transfo
     model.py        TransformersEngine: threads, slots and streams
     worker.py       the decoding thread; entrance.py, ticket.py   generations on their way through it
     batch.py        running generations that share steps; cache.py, forward.py, packing.py   how
+    reading.py      given texts read once, for their logprobs
     prefill.py      prompts on their way into a batch; prefixes.py   what is kept of them
     seq2seq.py      running generations of encoder-decoder models, and their replay
     sketch.py       hidden states into evidence
