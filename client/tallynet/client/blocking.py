@@ -20,6 +20,7 @@ from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.order import Prompt
 from tallynet.client.portal import Portal
+from tallynet.client.score import TOP, Score, ScoreOptions
 from tallynet.client.terms import AskOptions
 from tallynet.console.network_file import NetworkFile
 from tallynet.ledger.ledger import Ledger
@@ -28,7 +29,7 @@ from tallynet.protocol.advert import VerifiedAdvert
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.keys import Key
-from tallynet.protocol.units import Milliseconds
+from tallynet.protocol.units import Milliseconds, TokenIds
 
 
 class Client:
@@ -73,6 +74,10 @@ class Client:
     def embed(self, model: str, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> list[Embedding]:
         """See `AsyncClient.embed`."""
         return self._portal.call(lambda client: client.embed(model, texts, **options))
+
+    def score(self, model: str, text: str | TokenIds, *, top: int = TOP, **options: Unpack[ScoreOptions]) -> Score:
+        """See `AsyncClient.score`."""
+        return self._portal.call(lambda client: client.score(model, text, top=top, **options))
 
     def ask_many(
         self,
