@@ -9,7 +9,7 @@ Not protected here: whether the logprobs are the model's. That is what a replay 
 
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tallynet.protocol.chunk import ChunkBody
@@ -114,26 +114,33 @@ def pack_likeliest(likeliest: Sequence[Likely]) -> bytes:
 
 
 def decode_score(
-    request: Request, prompt: TokenIds, chunks: Sequence[ChunkBody]
+    request: Request, prompt: TokenIds, chunks: Sequence[ChunkBody], *, whole: bool = True
 ) -> tuple[tuple[ScoredToken, ...], tuple[Likely, ...]]:
-    """The scored tokens of a whole answer to `request`, and the likeliest after them. Raises `InvalidChunk`."""
+    """The scored tokens of an answer to `request`, and the likeliest after them. Raises `InvalidChunk`.
+
+    With `whole` false the answer was cut short: it may lack any of its end, and what follows the text.
+    """
     top = request.top
     # (1) every chunk holds tokens, and there is one
-    if not chunks or not all(body.tokens for body in chunks):
+    if (whole and not chunks) or not all(body.tokens for body in chunks):
         raise InvalidChunk(f"a score came in {len(chunks)} chunks, or in one without tokens", check=1)
     tokens, after = list[ScoredToken](), tuple[Likely, ...]()
     for index, body in enumerate(chunks):
-        marked = read_marks(body)
+        read, marked = read_tokens(body)
         # (5) what may follow the text is told once, at its end
-        if bool(marked.after) != (bool(top) and index == len(chunks) - 1):
+        last = whole and index == len(chunks) - 1
+        if bool(marked.after) != (bool(top) and last):
             raise InvalidChunk(f"chunk {index} of {len(chunks)} tells {len(marked.after)} tokens to follow", check=5)
-        tokens += _tokens(body, marked, top)
+        for one in read:
+            _check_likeliest(one.likeliest, top)
+            _check_place(one)
+        tokens += read
         after = marked.after
-    _check_likeliest(after, top)
+    _check_likeliest(after, top if whole else 0)
     told = (*prompt, *(scored.token for scored in tokens))
     # (7) they are the tokens that the request names, if it names any
     # (whether they are those of its text only a replay knows)
-    if request.tokens and told != request.tokens:
+    if request.tokens and told != request.tokens[: len(request.tokens) if whole else len(told)]:
         raise InvalidChunk(f"{len(told)} tokens are scored, the request names {len(request.tokens)} others", check=7)
     return tuple(tokens), after
 
@@ -150,13 +157,13 @@ def read_marks(body: ChunkBody) -> Marked:
     return marked
 
 
-def _tokens(body: ChunkBody, marked: Marked, top: int) -> Iterator[ScoredToken]:
-    at = 0
+def read_tokens(body: ChunkBody) -> tuple[list[ScoredToken], Marked]:
+    """The scored tokens of one chunk, and its evidence. Raises `InvalidChunk`."""
+    marked, at, tokens = read_marks(body), 0, []
     for token, logprob, mark in zip(body.tokens, body.logprobs, marked.marks, strict=True):
-        _check_likeliest(mark.likeliest, top)
-        _check_place(token, logprob, mark.likeliest)
-        yield ScoredToken(token, body.text[at : at + mark.characters], logprob, mark.likeliest)
+        tokens.append(ScoredToken(token, body.text[at : at + mark.characters], logprob, mark.likeliest))
         at += mark.characters
+    return tokens, marked
 
 
 def _check_likeliest(likeliest: Sequence[Likely], top: int) -> None:
@@ -171,12 +178,12 @@ def _check_likeliest(likeliest: Sequence[Likely], top: int) -> None:
         raise InvalidChunk(f"likely tokens have the logprobs {logprobs}, not the largest first", check=4)
 
 
-def _check_place(token: int, logprob: float, likeliest: Sequence[Likely]) -> None:
-    told = {likely.token: likely.logprob for likely in likeliest}
-    least = min(told.values(), default=0.0)
+def _check_place(one: ScoredToken) -> None:
+    told = {likely.token: likely.logprob for likely in one.likeliest}
+    most = told.get(one.token, min(told.values(), default=0.0))
     # (6) a token of the text is as likely as it is said to be among the likeliest, or no likelier than the last of them
-    if told.get(token, logprob) != logprob or token not in told and logprob > least:
-        raise InvalidChunk(f"token {token} has the logprob {logprob}, the likeliest of its place {told}", check=6)
+    if one.logprob > most or (one.token in told and one.logprob < most):
+        raise InvalidChunk(f"token {one.token} has the logprob {one.logprob}, its place's likeliest {told}", check=6)
 
 
 class _Reader:
