@@ -9,11 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from tallynet.engine import FakeEngine
+from tallynet.engine.fake import encode
 from tallynet.node.admission import Admission, Admitted
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Busy, InvalidJob, Unreachable
 from tallynet.protocol.job import Sampling, Task
 from tallynet.protocol.request import Message, Request
+from tallynet.protocol.score import SCORE_SAMPLING
 from tallynet.protocol.units import Digest, Milliseconds, TokenIds
 from tallynet.protocol.wire import Submit
 from tests.node.examples import DOMAIN, SECRET, START, STRANGER, valid_config, valid_offer, valid_submit
@@ -34,18 +36,30 @@ def admit(tmp_path: Path) -> Admit:
     """All checks in order, as the desk makes them."""
 
     async def check(
-        submit: Submit, taken: int = 0, price: int = 0, now: Milliseconds = START, **engine: Any
+        submit: Submit,
+        taken: int = 0,
+        price: int = 0,
+        prompt_price: int = 0,
+        now: Milliseconds = START,
+        **engine: Any,
     ) -> Admitted:
         model = OtherEngine(engine)
         admission = Admission(valid_config(tmp_path, max_tokens=100, queue=2), DOMAIN, model)
         job = admission.identify(submit, now)
-        return await admission.admit(submit, job, valid_offer(completion_price=price), taken)
+        return await admission.admit(submit, job, valid_offer(prompt_price=prompt_price, completion_price=price), taken)
 
     return check
 
 
 def say(text: str) -> Request:
     return Request(messages=(Message("user", text),))
+
+
+TEXT = Request(text="Tokyo is the capital.", top=2)
+
+
+def scoring(request: Request = TEXT, **changes: Any) -> Submit:
+    return valid_submit(request=request, **{"task": Task.SCORE, "sampling": SCORE_SAMPLING, **changes})
 
 
 async def test_valid(admit: Admit) -> None:
@@ -100,7 +114,7 @@ async def test_2_deadline_just_within(admit: Admit, ahead: int) -> None:
     await admit(valid_submit(deadline=START + ahead))
 
 
-@pytest.mark.parametrize("change", [{"task": 3}, {"model": Digest(bytes(32))}])
+@pytest.mark.parametrize("change", [{"task": 4}, {"task": 0}, {"model": Digest(bytes(32))}])
 async def test_3_unknown_task_or_model(admit: Admit, change: dict[str, Any]) -> None:
     assert (await refusal(admit, valid_submit(**change))).check == 3
 
@@ -116,6 +130,31 @@ async def test_3_embedding_with_a_generating_model(admit: Admit) -> None:
     error = await refusal(admit, valid_submit(task=Task.EMBED, sampling=Sampling(max_tokens=1)))
 
     assert error.check == 3
+
+
+async def test_3_scoring_with_a_model_that_cannot(admit: Admit) -> None:
+    assert (await refusal(admit, scoring(), scores=False)).check == 3
+
+
+async def test_a_text_to_be_scored_is_parted_after_its_first_token(admit: Admit) -> None:
+    admitted = await admit(scoring())
+
+    assert admitted.prompt + admitted.scored == encode("Tokyo is the capital.")
+    assert (len(admitted.prompt), admitted.top) == (1, 2)
+
+
+async def test_token_ids_are_scored_as_they_are(admit: Admit) -> None:
+    admitted = await admit(scoring(Request(tokens=(65, 66, 67))))
+
+    assert (admitted.prompt, admitted.scored, admitted.top) == ((65,), (66, 67), 0)
+
+
+async def test_a_score_costs_what_its_tokens_cost_as_a_prompt(admit: Admit) -> None:
+    tokens = len(encode("Tokyo is the capital."))
+
+    await admit(scoring(max_price=2 * tokens), prompt_price=2, price=1000)
+    error = await refusal(admit, scoring(max_price=2 * tokens - 1), prompt_price=2, price=1000)
+    assert error.check == 7
 
 
 @pytest.mark.parametrize("part", ["request", "secret"])
@@ -153,6 +192,18 @@ async def test_5_prompt_longer_than_the_context(admit: Admit) -> None:
     assert "64" in str(error)
 
 
+@pytest.mark.parametrize(
+    "submit",
+    [
+        valid_submit(request=Request(text="Tokyo", top=1)),
+        valid_submit(request=say("Tokyo"), task=Task.SCORE, sampling=SCORE_SAMPLING),
+    ],
+    ids=["likely-tokens-of-an-answer", "a-dialogue-to-be-scored"],
+)
+async def test_5_a_request_of_another_kind_than_the_task(admit: Admit, submit: Submit) -> None:
+    assert (await refusal(admit, submit)).check == 5
+
+
 async def test_an_engine_that_is_gone_defers(tmp_path: Path) -> None:
     class GoneEngine(FakeEngine):
         async def tokenize(self, request: Request) -> TokenIds:
@@ -180,6 +231,16 @@ async def test_6_as_many_tokens_as_this_node_answers(admit: Admit) -> None:
 )
 async def test_6_an_embedding_that_samples(admit: Admit, sampling: Sampling) -> None:
     assert (await refusal(admit, valid_submit(task=Task.EMBED, sampling=sampling), task=Task.EMBED)).check == 6
+
+
+@pytest.mark.parametrize("sampling", [Sampling(20), Sampling(8192, top_k=3)])
+async def test_6_a_score_that_samples(admit: Admit, sampling: Sampling) -> None:
+    assert (await refusal(admit, scoring(sampling=sampling))).check == 6
+
+
+@pytest.mark.parametrize("request_", [Request(text="T"), Request(tokens=(65,))])
+async def test_6_a_text_of_one_token_has_nothing_to_score(admit: Admit, request_: Request) -> None:
+    assert (await refusal(admit, scoring(request_))).check == 6
 
 
 async def test_6_an_embedding_that_samples_nothing(admit: Admit) -> None:

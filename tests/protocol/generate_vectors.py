@@ -16,6 +16,7 @@ from tests.protocol import vectors_of_evidence as of_evidence
 from tests.protocol import vectors_of_faults as of_faults
 from tests.protocol import vectors_of_frames as of_frames
 from tests.protocol import vectors_of_sampling as of_sampling
+from tests.protocol import vectors_of_scores as of_scores
 from tests.protocol import vectors_of_statements as of_statements
 from tests.protocol import vectors_of_tiles as of_tiles
 from tests.protocol import vectors_of_trees as of_trees
@@ -36,6 +37,7 @@ FILES: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
     "evidence.json": ("3-generation.md", of_evidence.evidence_cases),
     "chunks.json": ("3-generation.md", of_statements.chunks),
     "embeddings.json": ("3-generation.md", of_embeddings.embeddings),
+    "scores.json": ("3-generation.md", of_scores.scores),
     "leaves.json": ("4-receipt.md", of_statements.leaves),
     "receipts.json": ("4-receipt.md", of_statements.receipts),
     "merkle.json": ("5-anchor.md", of_trees.merkle_cases),

@@ -25,7 +25,8 @@ digests = st.binary(min_size=32, max_size=32)
 made_from = {"template": st.none() | digests, "documents": st.lists(digests, max_size=5).map(tuple)}
 requests = st.one_of(
     st.builds(Request, messages=st.lists(messages, min_size=1, max_size=5).map(tuple), **made_from),
-    st.builds(Request, text=st.text(min_size=1, max_size=50), **made_from),
+    st.builds(Request, text=st.text(min_size=1, max_size=50), top=st.integers(0, 5), **made_from),
+    st.builds(Request, tokens=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=9).map(tuple)),
 )
 
 
@@ -83,7 +84,10 @@ def test_2_bytes_that_are_no_request(data: bytes) -> None:
     refused(2, data)
 
 
-@pytest.mark.parametrize("request_", [Request(), Request(messages=valid_request().messages, text="x")])
+@pytest.mark.parametrize(
+    "request_",
+    [Request(), Request(top=1), Request(messages=valid_request().messages, text="x"), Request(text="x", tokens=(1,))],
+)
 def test_3_both_messages_and_text_or_neither(request_: Request) -> None:
     refused(3, encode_request(request_))
 

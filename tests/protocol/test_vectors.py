@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +18,7 @@ from tallynet.protocol.bundle_checks import verify_bundle
 from tallynet.protocol.bundle_link import read_link
 from tallynet.protocol.bundle_openings import opened_request, opened_text
 from tallynet.protocol.checkpoint import Checkpoint
-from tallynet.protocol.chunk import Chunk, SignedChunk, Transcript, accept_chunk
+from tallynet.protocol.chunk import Chunk, ChunkBody, SignedChunk, Transcript, accept_chunk
 from tallynet.protocol.draw import Draw
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.embedding import encode_embedding, read_embedding
@@ -38,6 +39,7 @@ from tallynet.protocol.note_key import Ed25519Verifier, NoteKey, NoteKeyStatemen
 from tallynet.protocol.opening import OpeningRequest, check_no_consent, open_parts
 from tallynet.protocol.receipt import Receipt, SignedReceipt, verify_receipt
 from tallynet.protocol.request import Request, decode_request, encode_request
+from tallynet.protocol.score import Likely, ScoredToken, decode_score
 from tallynet.protocol.sealing import SealKey
 from tallynet.protocol.tiles import Tile, read_bundle, tiles, write_bundle, write_tile
 from tallynet.protocol.units import Digest
@@ -174,7 +176,7 @@ def test_a_commitment_is_as_given() -> None:
 
 @cases("requests.json", "valid")
 def test_a_request_has_one_encoding(case: Any) -> None:
-    empty: dict[str, Any] = {"messages": [], "text": "", "template": None, "documents": []}
+    empty: dict[str, Any] = {"messages": [], "text": "", "tokens": [], "top": 0, "template": None, "documents": []}
     request = read(Request, empty | case["request"])
 
     assert encode_request(request) == hexed(case["encoded"])
@@ -525,6 +527,33 @@ def test_a_vector_is_written_as_given(case: Any) -> None:
 def test_a_text_that_is_no_vector_is_refused(case: Any) -> None:
     with refuses(case):
         read_embedding(case["text"])
+
+
+# Scores
+
+
+def read_score(case: Any) -> tuple[tuple[ScoredToken, ...], tuple[Likely, ...]]:
+    asked, chunks = case["request"], [read(ChunkBody, chunk) for chunk in case["chunks"]]
+    request = Request(text=asked["text"], tokens=tuple(asked["tokens"]), top=asked["top"])
+    return decode_score(request, tuple(case["prompt"]), chunks)
+
+
+@cases("scores.json", "valid")
+def test_a_score_is_read_as_given(case: Any) -> None:
+    scored, after = read_score(case)
+
+    assert [[one.token, one.text, one.logprob] for one in scored] == [
+        [one["token"], one["text"], one["logprob"]] for one in case["scored"]
+    ]
+    listed = [one["likeliest"] for one in case["scored"]]
+    assert [[list(astuple(likely)) for likely in one.likeliest] for one in scored] == listed
+    assert [list(astuple(likely)) for likely in after] == case["after"]
+
+
+@cases("scores.json", "invalid")
+def test_what_is_no_score_is_refused(case: Any) -> None:
+    with refuses(case):
+        read_score(case)
 
 
 # Evidence

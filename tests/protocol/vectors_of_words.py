@@ -112,13 +112,22 @@ def commitments() -> dict[str, Any]:
 def requests() -> dict[str, Any]:
     pack = msgspec.msgpack.encode
     made = Request(text="[1] A passage.", template=digest("template"), documents=(digest("one"), digest("two")))
-    valid = (valid_request(), Request(text="Once upon a time"), Request(text="\0 é 東 \U0001f40c"), made)
+    valid = (
+        valid_request(),
+        Request(text="Once upon a time"),
+        Request(text="\0 é 東 \U0001f40c"),
+        Request(text="Once upon a time", top=5),
+        Request(tokens=(1, 300, 2**32 - 1)),
+        made,
+    )
     both = Request(messages=valid_request().messages, text="x")
     invalid: Sequence[tuple[int, bytes, str]] = (
         (2, b"", "nothing"),
         (2, encode_request(valid[1])[:-1], "truncated"),
         (2, encode_request(valid[1]) + b"\0", "a byte after the end"),
         (2, b"\x81\xa4text\xa2\xff\xfe", "not UTF-8"),
+        (2, pack({"text": "x", "top": 6}), "more likely tokens than are told"),
+        (2, pack({"tokens": [2**32]}), "a token id beyond its bounds"),
         (2, b"\x81\xa4text\xa3\xed\xa0\x80", "a surrogate in UTF-8"),
         (2, pack({"text": 7}), "a number for a text"),
         (2, pack({"text": "x", "system": "y"}), "an unknown field"),
@@ -128,6 +137,7 @@ def requests() -> dict[str, Any]:
         (2, pack({"text": "x", "documents": [bytes(32)] * 65}), "65 documents"),
         (3, encode_request(Request()), "neither messages nor text"),
         (3, encode_request(both), "both messages and text"),
+        (3, encode_request(Request(text="x", tokens=(1,))), "both a text and tokens"),
         (4, pack({"text": "x", "messages": []}), "an empty field that should be left out"),
         (4, pack({"text": "x", "template": None}), "a template that is none"),
         (4, b"\x81\xa4text\xd9\x01x", "a longer form than is needed"),

@@ -6,6 +6,7 @@ from itertools import pairwise
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.bundle_openings import Part, Whole, opened_request, opened_text
 from tallynet.protocol.errors import InvalidJob
+from tallynet.protocol.job import Task
 from tallynet.protocol.request import decode_request
 
 NOT_OPEN = "(not open in this file)"
@@ -20,10 +21,16 @@ def question(bundle: Bundle) -> str:
         request = decode_request(encoded)
     except InvalidJob:
         return "(the request cannot be read)"
-    return request.messages[-1].content if request.messages else request.text
+    if request.messages:
+        return request.messages[-1].content
+    said = request.text or f"({len(request.tokens)} token ids)"
+    return f"how likely is this text: {said}" if bundle.job.job.task == Task.SCORE else said
 
 
 def answer(bundle: Bundle) -> str:
+    if bundle.job.job.task == Task.SCORE and isinstance(bundle.opening, Whole):
+        logprobs = [value for body in bundle.opening.chunks for value in body.logprobs]
+        return f"the log of its probability, over {len(logprobs)} tokens, is {sum(logprobs):.6g}"
     text = opened_text(bundle.opening)
     return NOT_OPEN if text is None else text
 

@@ -109,11 +109,11 @@ def _check_ending(ending: Ending | None) -> Iterator[Check]:
     if ending.same_prompt is not None:
         # (1) the prompt is the request under the model's own template
         says = "the prompt is the request's" if ending.same_prompt else "the prompt is not that of the request"
-        yield _exact(1, "prompt", ending.same_prompt, says)
+        yield exact_check(1, "prompt", ending.same_prompt, says)
     # (2) the answer ends where and as the receipt says, and its text is that of its tokens
     at_end = ending.retold == ending.claimed if ending.finished else not ending.early
     good = at_end and not ending.early and ending.same_text
-    yield _exact(2, "ending", good, _tell_ending(ending))
+    yield exact_check(2, "ending", good, _tell_ending(ending))
 
 
 def _tell_ending(ending: Ending) -> str:
@@ -141,7 +141,7 @@ def _check_tokens(seen: Observation, thresholds: Thresholds) -> Iterator[Check]:
     verdict = Verdict.PASS if good else Verdict.FAIL
     yield Check(4, "farthest token", verdict, worst, thresholds.slack, thresholds.slack, said)
     # (5) the tokens that the rule does not choose are near misses
-    yield _mean(5, "margin", seen.margins, MARGIN_MOST, thresholds.margin, "logits below the best, on average")
+    yield check_mean(5, "margin", seen.margins, MARGIN_MOST, thresholds.margin, "logits below the best, on average")
     # (6) no other temperature, filter or seed explains the tokens better
     if seen.pairings:
         best = min(seen.pairings, key=lambda pair: (_chance(pair, thresholds), -pair.z))
@@ -157,7 +157,7 @@ def _check_evidence(claim: Claim, seen: Observation, thresholds: Thresholds) -> 
     # (8) there is a record for every group, and its sketch is that of the model's hidden states
     if len(claim.records) != group_count(len(claim.tokens)):
         said = f"{len(claim.records)} records for {group_count(len(claim.tokens))} groups of tokens"
-        yield _exact(8, "sketch", False, said)
+        yield exact_check(8, "sketch", False, said)
     else:
         yield from _check_sketches(seen, thresholds)
 
@@ -166,12 +166,12 @@ def _check_logprobs(claimed: Sequence[float], seen: Observation, thresholds: Thr
     if seen.matches:
         # (7) the logprobs are the model's
         apart = [abs(ours - theirs) for ours, theirs in zip(seen.logprobs, claimed, strict=False)]
-        yield _mean(7, "logprobs", apart, LOGPROB_MOST, thresholds.logprob, "nats apart, on average")
+        yield check_mean(7, "logprobs", apart, LOGPROB_MOST, thresholds.logprob, "nats apart, on average")
 
 
 def _check_sketches(seen: Observation, thresholds: Thresholds) -> Iterator[Check]:
     if seen.distances:
-        yield _mean(8, "sketch", seen.distances, DISTANCE_MOST, thresholds.sketch, "of its size apart, on average")
+        yield check_mean(8, "sketch", seen.distances, DISTANCE_MOST, thresholds.sketch, "of its size apart, on average")
 
 
 def _check_exact(seen: Observation, same_place: bool) -> Iterator[Check]:
@@ -201,7 +201,7 @@ def _not_checked(claim: Claim, seen: Observation, ending: Ending | None, same_pl
     yield from seen.notes
 
 
-def _exact(number: int, name: str, good: bool, says: str) -> Check:
+def exact_check(number: int, name: str, good: bool, says: str) -> Check:
     return Check(number, name, Verdict.PASS if good else Verdict.FAIL, float(not good), 1.0, 1.0, says)
 
 
@@ -211,7 +211,7 @@ def _rare(number: int, name: str, chance: float, says: str) -> Check:
     return Check(number, name, verdict, chance, SUSPECT_CHANCE, FAIL_CHANCE, told)
 
 
-def _mean(number: int, name: str, values: Sequence[float], most: float, bound: Bound, what: str) -> Check:
+def check_mean(number: int, name: str, values: Sequence[float], most: float, bound: Bound, what: str) -> Check:
     mean = winsorised_mean(values, most)
     suspect, fail = bound.limits(max(1, len(values)))
     # written so that a number that is none fails

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tallynet.audit.embedding_replay import replay_embedding
 from tallynet.audit.judgement import Ending, Judgement, judge
+from tallynet.audit.score_replay import replay_score
 from tallynet.audit.thresholds import ThresholdFile, Thresholds
 from tallynet.engine.environments import Environment, find_environment
 from tallynet.engine.evidence import read_records
@@ -39,7 +40,7 @@ class Replayed:
     environment: Environment | None
     """The node's, where it is one that is possible here."""
     weighed: "Weighed | None" = None
-    """For a judgement together with other runs; None for an embedding, which has no tokens to weigh."""
+    """For a judgement together with other runs; None for an embedding or a score, where no tokens were chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +91,30 @@ class Bench:
         environment = find_environment(leaf.runtime, usual.device)
         if bundle.job.job.task == Task.EMBED:
             return self._embed(bundle, usual, environment)
-        claim = claim_of(bundle)
         replayer = self._replayer(environment.hardware if environment else usual, environment)
         pair, thresholds = self._thresholds.of(
             environment.hardware.dtype_name if environment else None, replayer.hardware.dtype_name
         )
+        if bundle.job.job.task == Task.SCORE:
+            notes = () if self._fits_thresholds else (OTHER_MODEL,)
+            threads = environment.threads if environment and self._terms.exact else None
+            return Replayed(replay_score(replayer, bundle, thresholds, threads, notes, say), pair, environment)
+        claim = claim_of(bundle)
         seen = _observe(replayer, claim, thresholds.slack, say)
         if environment is not None and self._terms.exact and claim.records:
             groups, tried = replayer.count_exact(
                 claim, environment.threads, lambda done, of: say(f"token {done} of {of}, decoded again…")
             )
             seen = replace(seen, exact_groups=groups, exact_tried=tried)
-        if self._thresholds.evidence.get("model") != prefixed(self.model):
+        if not self._fits_thresholds:
             seen = replace(seen, notes=(*seen.notes, OTHER_MODEL))
         ending = _ending(bundle, leaf, claim, replayer)
         judgement = judge(claim, seen, thresholds, ending, same_place=environment is not None)
         return Replayed(judgement, pair, environment, Weighed(claim, seen, thresholds))
+
+    @property
+    def _fits_thresholds(self) -> bool:
+        return bool(self._thresholds.evidence.get("model") == prefixed(self.model))
 
     def _embed(self, bundle: Bundle, usual: Hardware, environment: Environment | None) -> Replayed:
         hardware, theirs = usual, None

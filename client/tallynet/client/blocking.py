@@ -20,6 +20,7 @@ from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.order import Prompt
 from tallynet.client.portal import Portal
+from tallynet.client.score import TOP, Score, ScoreOptions
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions
 from tallynet.client.tasks.result import TaskResult
 from tallynet.client.tasks.template import Example, Template
@@ -32,7 +33,7 @@ from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
-from tallynet.protocol.units import Digest, Milliseconds
+from tallynet.protocol.units import Digest, Milliseconds, TokenIds
 
 
 class Client:
@@ -113,6 +114,10 @@ class Client:
     def embed(self, model: str, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> list[Embedding]:
         """See `AsyncClient.embed`."""
         return self._portal.call(lambda client: client.embed(model, texts, **options))
+
+    def score(self, model: str, text: str | TokenIds, *, top: int = TOP, **options: Unpack[ScoreOptions]) -> Score:
+        """See `AsyncClient.score`."""
+        return self._portal.call(lambda client: client.score(model, text, top=top, **options))
 
     def ask_many(
         self,

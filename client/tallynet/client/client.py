@@ -25,9 +25,10 @@ from tallynet.client.directory import Directory, read_model_id, read_peers
 from tallynet.client.dispatch import Dispatch
 from tallynet.client.embedding import Embedding, EmbedOptions, embed_all, embedding_terms, read_answer
 from tallynet.client.keeping import Keeper
-from tallynet.client.market import ModelOnOffer, gather
+from tallynet.client.market import REPLAYABLE, ModelOnOffer, gather
 from tallynet.client.order import HIGHEST_PRICE, Prompt, place, read_prompt
-from tallynet.client.ranking import Candidate, Demand, rank
+from tallynet.client.ranking import BYTES_PER_TOKEN, Candidate, Demand, rank
+from tallynet.client.score import TOP, Score, ScoreOptions, read_score, score_request, score_terms
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions, prepare_task
 from tallynet.client.tasks.result import TaskResult, read_result
 from tallynet.client.tasks.template import Example, Template
@@ -39,14 +40,14 @@ from tallynet.ledger.opening import open_ledger
 from tallynet.network.address_book import AddressBook
 from tallynet.network.log_reader import LogReader
 from tallynet.network.transport import Transport
-from tallynet.protocol.advert import VerifiedAdvert
+from tallynet.protocol.advert import Offer, VerifiedAdvert
 from tallynet.protocol.bundle import Bundle
-from tallynet.protocol.errors import NoNodes
+from tallynet.protocol.errors import InvalidJob, NoNodes
 from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.keystore import open_keystore
 from tallynet.protocol.request import Request
-from tallynet.protocol.units import Address, Digest, Milliseconds, Wei
+from tallynet.protocol.units import Address, Digest, Milliseconds, TokenIds, Wei
 
 
 def wall_clock() -> Milliseconds:
@@ -191,6 +192,20 @@ class AsyncClient:
         request, terms = read_prompt(Request(text=text)), embedding_terms(**options)
         return AnswerStream(partial(self._prepare, model, request, terms), terms.seconds, self._keeper.keep)
 
+    async def score(
+        self, model: str, text: str | TokenIds, *, top: int = TOP, **options: Unpack[ScoreOptions]
+    ) -> Score:
+        """How likely the model finds each token of a text, or of a text's token ids, after all before it.
+
+        `top` is how many of the likeliest tokens are told for each place, 0 to 5. Raises what `ask` raises. The first
+        token has nothing before it, unless the model's tokenizer puts a token of
+        its own before every text.
+        """
+        request, terms = score_request(text, top), score_terms(**options)
+        prepare = partial(self._prepare, model, request, terms)
+        async with AnswerStream(prepare, terms.seconds, self._keeper.keep) as stream:
+            return read_score(await stream.finish())
+
     async def ask_many(
         self,
         model: str,
@@ -293,7 +308,12 @@ def _open_transport() -> Transport:
 
 def _able(candidates: Sequence[Candidate], terms: Terms) -> Sequence[Candidate]:
     """Those whose advert says that the model does what is asked. Raises `WrongTask` when there is none."""
-    able = [candidate for candidate in candidates if candidate.offer.task == terms.task]
+    able = [candidate for candidate in candidates if _does(candidate.offer, terms.task)]
+    if not able and terms.task == Task.SCORE:
+        raise InvalidJob(
+            f"the model {candidates[0].offer.name!r} scores no texts",
+            remedy="Ask a model that generates, on a node whose work can be replayed.",
+        )
     if not able:
         embeds = candidates[0].offer.task == Task.EMBED
         raise WrongTask(
@@ -302,6 +322,11 @@ def _able(candidates: Sequence[Candidate], terms: Terms) -> Sequence[Candidate]:
             remedy="Use `embed` for it." if embeds else "Use `ask`, or another model.",
         )
     return able
+
+
+def _does(offer: Offer, task: Task) -> bool:
+    """What generates and can be replayed is expected to score; it refuses if it can't."""
+    return offer.task == task or (task == Task.SCORE and offer.task == Task.GENERATE and offer.evidence == REPLAYABLE)
 
 
 def _among(candidates: Sequence[Candidate], nodes: Collection[Address]) -> Sequence[Candidate]:
@@ -316,8 +341,9 @@ def _among(candidates: Sequence[Candidate], nodes: Collection[Address]) -> Seque
 
 
 def _demand(request: Request, terms: Terms) -> Demand:
-    size = len(request.text.encode()) + sum(len(turn.content.encode()) for turn in request.messages)
-    return Demand(size, len(request.messages), terms.sampling.max_tokens, terms.max_price)
+    words = len(request.text.encode()) + sum(len(turn.content.encode()) for turn in request.messages)
+    size = words + BYTES_PER_TOKEN * len(request.tokens)
+    return Demand(size, len(request.messages), terms.most_tokens, terms.max_price)
 
 
 def _ceiling(candidates: Sequence[Candidate], demand: Demand) -> Wei:

@@ -172,7 +172,7 @@ def open_client(network: Path | None, *, keep: bool = True) -> Client:
 
 def read_request(prompt: str, system: str, raw: bool) -> Request:
     """What the arguments ask. Raises `Misconfigured` for a combination that makes no sense."""
-    text = _read_stdin() if prompt == "-" else prompt
+    text = read_text(prompt)
     if raw and system:
         raise Misconfigured("--raw and --system exclude each other.", remedy="Write the instructions into the text.")
     if not text:
@@ -181,6 +181,11 @@ def read_request(prompt: str, system: str, raw: bool) -> Request:
         return Request(text=text)
     instructions = (Message("system", system),) if system else ()
     return Request(messages=(*instructions, Message("user", text)))
+
+
+def read_text(argument: str) -> str:
+    """The argument, or what stands on stdin in place of `-`. Raises `Misconfigured`."""
+    return _read_stdin() if argument == "-" else argument
 
 
 def read_node(text: str) -> Address | None:

@@ -18,6 +18,8 @@ from tallynet.protocol.embedding import decode_embedding
 from tallynet.protocol.errors import InvalidChunk, InvalidFrame, NodeUnreachable, Refused, TallyError
 from tallynet.protocol.job import Task
 from tallynet.protocol.receipt import SignedReceipt, VerifiedReceipt
+from tallynet.protocol.request import decode_request
+from tallynet.protocol.score import decode_score
 from tallynet.protocol.units import Milliseconds, TokenIds
 from tallynet.protocol.wire import Accepted, Cancel, Finished, FromNode, Rejected, Streamed, error_of
 
@@ -148,17 +150,21 @@ class Conversation:
 
     def _finish(self, signed: SignedReceipt) -> VerifiedReceipt:
         receipt = check_receipt(signed, self._order, self._candidate, self._transcript, len(self.prompt), self._clock())
-        if self._order.job.job.task == Task.EMBED and receipt.leaf.status.finished:
-            _check_vector(self._transcript.bodies, signed)
+        if receipt.leaf.status.finished:
+            _check_kind(self._order, self.prompt, self._transcript.bodies, signed)
         self.signed_receipt = signed
         self._line.keep(self._stream)
         return receipt
 
 
-def _check_vector(chunks: Sequence[ChunkBody], signed: SignedReceipt) -> None:
-    """Raises `InvalidChunk`, with the receipt as evidence, when a whole answer to an embedding job is no vector."""
+def _check_kind(order: Order, prompt: TokenIds, chunks: Sequence[ChunkBody], signed: SignedReceipt) -> None:
+    """Raises `InvalidChunk`, with the receipt as evidence, when a whole answer is no vector or no score, and one was
+    asked for."""
     try:
-        decode_embedding(chunks)
+        if order.job.job.task == Task.EMBED:
+            decode_embedding(chunks)
+        if order.job.job.task == Task.SCORE:
+            decode_score(decode_request(order.request), prompt, chunks)
     except InvalidChunk as error:
         error.evidence = {**error.evidence, "receipt": signed}
         raise

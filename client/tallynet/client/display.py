@@ -1,5 +1,6 @@
 """How offers and answers are told: to people in 80 columns, to programs as JSON. Foreign text steers no terminal."""
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,24 +11,29 @@ from rich.text import Text
 from tallynet.client.answer import Answer
 from tallynet.client.embedding import Embedding
 from tallynet.client.market import REPLAYABLE, ModelOnOffer
+from tallynet.client.score import Score
+from tallynet.client.surprise import probability
+from tallynet.console.heat import shown
 from tallynet.protocol.advert import Offer, VerifiedAdvert
 from tallynet.protocol.job import Task
+from tallynet.protocol.score import Likely
 from tallynet.protocol.units import Wei, prefixed
 
 GWEI = 10**9
 NAME_CHARACTERS = 24
+MOST_SURPRISING = 5
+"""Tokens of a score that are listed."""
 
 
-def plain(text: str) -> str:
-    """Text that cannot steer the terminal: of all control characters only line ends and tabs are left."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
+plain = shown
+"""Text that cannot steer the terminal."""
 
 
 def write(out: Console, text: str) -> None:
     """Print model text at once and as it is; to a terminal without what would steer it."""
-    shown = plain(text) if out.is_terminal else text
+    safe = plain(text) if out.is_terminal else text
     encoding = out.encoding
-    out.file.write(shown.encode(encoding, "replace").decode(encoding))
+    out.file.write(safe.encode(encoding, "replace").decode(encoding))
     out.file.flush()
 
 
@@ -72,6 +78,30 @@ def embeddings_table(texts: Sequence[str], embeddings: Sequence[Embedding]) -> T
             money(answer.price),
         )  # fmt: skip
     return table
+
+
+def score_table(score: Score) -> Table:
+    """The tokens that surprised the model most, with what it expected instead."""
+    table = _table("TOKEN", "EXPECTED", numbers=("AT", "CHANCE", "LOGPROB", "ITS CHANCE"))
+    places = sorted(zip(score.offsets, score.tokens, strict=True), key=lambda place: place[1].logprob)
+    for at, token in places[:MOST_SURPRISING]:
+        best = token.likeliest[0] if token.likeliest else None
+        table.add_row(
+            _name(repr(token.text)), _name(repr(best.text)) if best else "", str(at), probability(token.logprob),
+            f"{token.logprob:.3f}", probability(best.logprob) if best else "",
+        )  # fmt: skip
+    return table
+
+
+def score_summary(score: Score) -> Text:
+    greedy = {True: "the model would have written it", False: "the model would have written another", None: ""}
+    facts = (
+        f"{len(score.tokens)} tokens",
+        f"log-probability {score.total:.6g}",
+        f"perplexity {score.perplexity:.6g}",
+        greedy[score.greedy],
+    )
+    return Text(" · ".join(fact for fact in facts if fact))
 
 
 def summary(answer: Answer) -> Text:
@@ -139,6 +169,32 @@ def describe_answer(answer: Answer, *, evidence: str, saved: Path | None) -> dic
     }
 
 
+def describe_score(score: Score, *, saved: Path | None) -> dict[str, object]:
+    """The JSON object of `tallynet score`: as `describe_answer`, with the tokens instead of the text. Logs are natural;
+    an infinite perplexity is null."""
+    told = describe_answer(score.answer, evidence=score.answer.evidence, saved=saved)
+    del told["text"]
+    return {
+        "log_probability": score.total,
+        "perplexity": score.perplexity if math.isfinite(score.perplexity) else None,
+        "greedy": score.greedy,
+        "context": score.context,
+        "scores": [
+            {
+                "token": token.token, "text": token.text, "offset": at, "logprob": token.logprob,
+                "greedy": token.greedy, "likeliest": _describe_likely(token.likeliest),
+            }
+            for at, token in zip(score.offsets, score.tokens, strict=True)
+        ],
+        "after": _describe_likely(score.after),
+        **told,
+    }  # fmt: skip
+
+
+def _describe_likely(likeliest: Sequence[Likely]) -> list[dict[str, object]]:
+    return [{"token": likely.token, "text": likely.text, "logprob": likely.logprob} for likely in likeliest]
+
+
 def describe_embedding(embedding: Embedding, *, saved: Path | None) -> dict[str, object]:
     """One object of `tallynet embed`: as `describe_answer`, with the vector instead of the text."""
     told = describe_answer(embedding.answer, evidence=embedding.answer.evidence, saved=saved)
@@ -163,8 +219,8 @@ def _table(*columns: str, numbers: Sequence[str]) -> Table:
 
 
 def _name(name: str) -> Text:
-    shown = plain(name).replace("\n", " ").replace("\t", " ")
-    return Text(shown if len(shown) <= NAME_CHARACTERS else shown[: NAME_CHARACTERS - 1] + "…")
+    line = plain(name).replace("\n", " ").replace("\t", " ")
+    return Text(line if len(line) <= NAME_CHARACTERS else line[: NAME_CHARACTERS - 1] + "…")
 
 
 def _describe_offer(offer: Offer) -> dict[str, object]:

@@ -76,7 +76,7 @@ def _check_prompt(leaf: Leaf, prompt_tokens: int) -> None:
 
 
 def _check_price(leaf: Leaf, order: Order, candidate: Candidate) -> None:
-    advertised = candidate.offer.price(leaf.prompt_tokens, leaf.completion_tokens)
+    advertised = candidate.offer.price(leaf.prompt_tokens, leaf.completion_tokens, order.job.job.task)
     # (19) the price is no higher than advertised; a ceiling set by the user stands in its place (12)
     if leaf.price > advertised and not order.price_is_capped:
         raise InvalidReceipt(

@@ -61,6 +61,11 @@ class Terms:
     task: Task = Task.GENERATE
     audit_consent: bool = False
 
+    @property
+    def most_tokens(self) -> int:
+        """That are written, and paid as such."""
+        return 0 if self.task == Task.SCORE else self.sampling.max_tokens
+
 
 def read_terms(
     *,

@@ -10,6 +10,7 @@ import typer
 from tallynet.audit.commands import audit_app
 from tallynet.client.commands import ask, embed, models, nodes
 from tallynet.client.gateway.commands import gateway_app
+from tallynet.client.score_commands import score
 from tallynet.devnet.bench.command import bench_app
 from tallynet.devnet.calibrate import calibrate
 from tallynet.devnet.cheats.command import cheats
@@ -48,7 +49,7 @@ def tallynet(
 
 
 devnet_app.command()(cheats)
-for command in (ask, embed, models, nodes, demo, calibrate):
+for command in (ask, embed, score, models, nodes, demo, calibrate):
     app.command()(command)
 GROUPS = {
     "gateway": gateway_app, "audit": audit_app, "node": node_app, "log": log_app, "devnet": devnet_app,

@@ -8,7 +8,7 @@
 
 What every engine uses, plain Python:
 
-    answer.py       tokens become pieces; stops.py, detokenizer.py   their text
+    answer.py       tokens become pieces; recital.py   those of a given text; stops.py, detokenizer.py   their text
     evidence.py     what is measured of a generation: its form
     philox.py       the sampler's noise, defined in integers
     manifest.py     the files that decide a model's output; checkpoint.py   where they lie
@@ -18,12 +18,14 @@ The engine for Hugging Face models, the only files that import torch and transfo
     model.py        TransformersEngine: threads, slots and streams
     worker.py       the decoding thread; entrance.py, ticket.py   generations on their way through it
     batch.py        running generations that share steps; cache.py, forward.py, packing.py   how
+    reading.py      given texts read once, for their logprobs
     prefill.py      prompts on their way into a batch; prefixes.py   what is kept of them
     seq2seq.py      running generations of encoder-decoder models, and their replay
     sketch.py       hidden states into evidence
     sampler.py      logits into tokens; noise.py   the noise for many tokens at once
     embedding.py    EmbeddingEngine: vectors instead of tokens; embedder.py, how they are pooled and compared
     replay.py       a run made again with one prefill; scoring.py   its tokens; observation.py   what was found
+    rescoring.py    a score made again
     rehearsal.py    many generations without a server, for calibration; environments.py   where a node may have run
     tokenizer.py    requests into token ids; weights.py, hardware.py, warmup.py   loading and trying
     plan.py         what that will need of memory

@@ -17,6 +17,7 @@ from tallynet.engine.forward import Forward
 from tallynet.engine.packing import PackedLinears
 from tallynet.engine.prefill import Prefill, fitting
 from tallynet.engine.prefixes import Prefixes
+from tallynet.engine.reading import Reader
 from tallynet.engine.weights import context_length
 from tallynet.protocol.units import TokenIds
 
@@ -36,6 +37,10 @@ class Batch(Protocol):
     @property
     def hidden(self) -> Tensor | None:
         """The final hidden states behind the latest logits, (rows, width); None where the model shows none."""
+
+    @property
+    def reader(self) -> Reader | None:
+        """What scores given texts beside the rows; None for a model that can't."""
 
     def begin(self, prompts: Sequence[TokenIds]) -> Prefill:
         """Choose, from the first on, the prompts to prefill together; at least one, at most the free slots."""
@@ -72,6 +77,7 @@ class SlotBatch:
         self._packed = PackedLinears(model)
         self._cache = SlotCache(slots, longest)
         self._prefixes = Prefixes(longest)
+        self.reader = Reader(model, in_parts=True, packed=self._packed)
 
     @property
     def rows(self) -> int:
@@ -145,6 +151,7 @@ class LoneBatch:
     def __init__(self, model: PreTrainedModel) -> None:
         self._forward = Forward(model)
         self._cache: Cache | None = None
+        self.reader = Reader(model, in_parts=False)
 
     @property
     def rows(self) -> int:

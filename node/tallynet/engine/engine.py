@@ -15,9 +15,10 @@ import trio
 
 from tallynet.protocol.embedding import EMBED_SAMPLING
 from tallynet.protocol.errors import InvalidJob
-from tallynet.protocol.job import Sampling, Task
+from tallynet.protocol.job import MAX_TOKENS, Sampling, Task
 from tallynet.protocol.manifest import Manifest
 from tallynet.protocol.request import Request
+from tallynet.protocol.score import SCORE_SAMPLING
 from tallynet.protocol.units import Digest, ModelId, TokenIds
 
 RUNTIME_TAG = b"tallynet/runtime/1\0"
@@ -58,6 +59,12 @@ class EngineInfo:
     """What the model does. For `EMBED` a piece without tokens is the whole answer (spec chapter 3, "Embeddings")."""
     unheeded: tuple[str, ...] = ()
     """Sampling parameters that this engine cannot follow, by their names in `Sampling`."""
+    scores: bool = False
+    """Whether it also scores texts (`Task.SCORE`)."""
+
+    def does(self, task: int) -> bool:
+        """Whether a job of this task can be run here."""
+        return task == self.task or (self.scores and task == Task.SCORE)
 
     @classmethod
     def of(
@@ -72,6 +79,7 @@ class EngineInfo:
         evidence: str = "replayable",
         task: Task = Task.GENERATE,
         unheeded: tuple[str, ...] = (),
+        scores: bool = False,
     ) -> Self:
         """With the digests `model` and `runtime` computed."""
         return cls(
@@ -86,6 +94,7 @@ class EngineInfo:
             evidence=evidence,
             task=task,
             unheeded=unheeded,
+            scores=scores,
         )
 
 
@@ -98,6 +107,10 @@ class Generation:
     sampling: Sampling
     seed: Digest
     """Keys the sampler's noise; the node passes H(job_id)."""
+    scored: TokenIds = ()
+    """The tokens that follow, when a given text is scored and nothing is chosen (spec chapter 3, "Scores")."""
+    top: int = 0
+    """Then, how many of the likeliest tokens are told for each place: 0 … MAX_TOP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +187,10 @@ def check_prompt(prompt: TokenIds, info: EngineInfo) -> None:
         raise InvalidJob(f"the prompt has token ids outside this model's vocabulary of {info.vocabulary_size}")
 
 
-def check_sampling(sampling: Sampling, info: EngineInfo) -> None:
-    """Raises `InvalidJob` for a parameter that the engine would have to pass over."""
+def check_sampling(sampling: Sampling, info: EngineInfo, task: int | None = None) -> None:
+    """Raises `InvalidJob` for a parameter that the engine would have to pass over; `task` is its own by default."""
+    if task == Task.SCORE and sampling != SCORE_SAMPLING:
+        raise InvalidJob(f"a score samples nothing: its parameters are max_tokens = {MAX_TOKENS} and the defaults")
     if info.task is Task.EMBED and sampling != EMBED_SAMPLING:
         raise InvalidJob("an embedding samples nothing: its parameters are max_tokens = 1 and the defaults")
     usual = Sampling(sampling.max_tokens)
@@ -189,6 +204,8 @@ def check_sampling(sampling: Sampling, info: EngineInfo) -> None:
 
 def check_generation(generation: Generation, info: EngineInfo) -> int:
     """The most tokens the generation may have: `max_tokens`, or what the context leaves. Raises `InvalidJob`."""
-    check_prompt(generation.prompt, info)
-    check_sampling(generation.sampling, info)
+    check_prompt((*generation.prompt, *generation.scored), info)
+    check_sampling(generation.sampling, info, Task.SCORE if generation.scored else None)
+    if generation.scored and not info.scores:
+        raise InvalidJob("this engine scores no texts")
     return min(generation.sampling.max_tokens, info.context_length - len(generation.prompt))

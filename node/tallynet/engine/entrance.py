@@ -3,10 +3,11 @@
 import queue
 from collections import deque
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 
 from tallynet.engine.batch import Batch
 from tallynet.engine.prefill import Prefill
+from tallynet.engine.reading import Reading
 from tallynet.engine.ticket import Ticket
 
 
@@ -15,7 +16,8 @@ class Entering:
     """Tickets that hold slots, and the prefill of their prompts."""
 
     tickets: list[Ticket]
-    prefill: Prefill
+    prefill: Prefill | Reading
+    """A reading is of one ticket, whose text is scored: it never becomes a row."""
 
     @property
     def left(self) -> bool:
@@ -58,13 +60,25 @@ class Entrance:
             self._waiting.popleft()
         if not self._waiting or batch.rows == batch.slots:
             return None
-        prompts = [ticket.generation.prompt for ticket in islice(self._waiting, 1 if self._alone else batch.slots)]
-        self._alone = max(0, self._alone - 1)
-        prefill = batch.begin(prompts)
-        entering = Entering([self._waiting.popleft() for _ in prefill.prompts], prefill)
+        entering = self._begin_reading(batch) or self._begin_prefill(batch)
         for ticket in entering.tickets:
             ticket.running = True
         return entering
+
+    def _begin_reading(self, batch: Batch) -> Entering | None:
+        """If the first is to be scored; there is no such ticket where the batch has no reader."""
+        generation = self._waiting[0].generation
+        if self._waiting[0].recital is None or batch.reader is None:
+            return None
+        self._alone = max(0, self._alone - 1)
+        return Entering([self._waiting.popleft()], batch.reader.begin(generation.prompt, generation.scored))
+
+    def _begin_prefill(self, batch: Batch) -> Entering:
+        together = takewhile(lambda ticket: ticket.recital is None, self._waiting)
+        prompts = [ticket.generation.prompt for ticket in islice(together, 1 if self._alone else batch.slots)]
+        self._alone = max(0, self._alone - 1)
+        prefill = batch.begin(prompts)
+        return Entering([self._waiting.popleft() for _ in prefill.prompts], prefill)
 
     def separate(self, entering: Entering) -> None:
         """They could not be prefilled together: let each try alone, before all others."""

@@ -9,6 +9,7 @@ import json
 import math
 import re
 import struct
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -16,6 +17,7 @@ import trio
 
 from tallynet.engine.answer import Answer
 from tallynet.engine.engine import EngineInfo, EngineLoad, Generation, Piece, check_generation, check_prompt
+from tallynet.engine.recital import Guess, Recital
 from tallynet.protocol.errors import Unreachable
 from tallynet.protocol.manifest import Manifest, ManifestFile
 from tallynet.protocol.request import Request
@@ -43,6 +45,9 @@ _TEXTS = (*(bytes([byte]) for byte in range(BYTES)), *(word.encode() for word in
 LOGPROB: float = struct.unpack("f", struct.pack("f", -math.log(len(WORDS))))[0]
 """Every word is as likely as every other; a float32, as on the wire."""
 
+LIKELIEST = -1.0
+"""The word that is drawn for a place of a given text."""
+
 _IDS = {word: BYTES + index for index, word in enumerate(WORDS)}
 
 _PARTS = re.compile(r" ?\w+|.", re.DOTALL)
@@ -66,8 +71,9 @@ class FakeEngine:
         manifest = Manifest((ManifestFile("fake", len(name.encode()), _digest(name.encode())),))
         environment = json.dumps({"engine": "fake"}, separators=(",", ":"))
         self._info = EngineInfo.of(
-            name, manifest, environment, context_length=context_length, vocabulary_size=END + 1, slots=slots
-        )
+            name, manifest, environment, context_length=context_length, vocabulary_size=END + 1, slots=slots,
+            scores=True,
+        )  # fmt: skip
         self._tokens_per_second = tokens_per_second
         self._end_every = end_every
         self._slots = trio.Semaphore(slots)
@@ -83,7 +89,7 @@ class FakeEngine:
 
     async def tokenize(self, request: Request) -> TokenIds:
         turns = "".join(f"{message.role}: {message.content}\n" for message in request.messages)
-        tokens = encode(f"{turns}assistant:" if request.messages else request.text)
+        tokens = request.tokens or encode(f"{turns}assistant:" if request.messages else request.text)
         check_prompt(tokens, self._info)
         await trio.lowlevel.checkpoint()
         return tokens
@@ -102,6 +108,9 @@ class FakeEngine:
             raise RuntimeError("the engine is not running")
         limit = check_generation(generation, self._info)
         async with self._slots:
+            if generation.scored:
+                yield _FakeReading(self, generation)
+                return
             answer = Answer(
                 limit=limit,
                 stops=generation.sampling.stop,
@@ -112,13 +121,55 @@ class FakeEngine:
             yield _FakeStream(self, generation, answer)
 
     async def _next_token(self, generation: Generation, position: int) -> int:
+        await self._work()
+        return self._drawn(generation, position)
+
+    async def _work(self) -> None:
         await trio.sleep(1 / self._tokens_per_second)
         if not self._running:
             raise Unreachable("the engine was stopped", remedy="Send the job again later, or to another node.")
+
+    def _likeliest(self, generation: Generation, position: int) -> list[Guess]:
+        """Of a given text: a word drawn for the place, a little likelier than all others, and some of those."""
+        first = self._drawn(generation, position)
+        others = [BYTES + (position + step) % len(WORDS) for step in range(generation.top + 1)]
+        guesses = [(first, LIKELIEST), *((other, LOGPROB) for other in sorted(others) if other != first)]
+        return guesses[: generation.top]
+
+    def _drawn(self, generation: Generation, position: int) -> int:
         seed = generation.seed if generation.sampling.temperature_millionths else b""
         drawn = _digest(self._info.name.encode(), repr(generation.prompt).encode(), seed, position.to_bytes(8))
         number = int.from_bytes(drawn)
         return END if number % self._end_every == 0 else BYTES + number // self._end_every % len(WORDS)
+
+
+class _FakeReading(AsyncIterator[Piece]):
+    """A given text: every token is as likely as a word, but for those that were drawn."""
+
+    def __init__(self, engine: FakeEngine, generation: Generation) -> None:
+        self._engine = engine
+        self._generation = generation
+        self._recital = Recital(generation.prompt, generation.scored, decode)
+        self._ready: deque[Piece] = deque()
+        self._over = False
+
+    async def __anext__(self) -> Piece:
+        while not self._ready:
+            if self._over:
+                raise StopAsyncIteration
+            await self._engine._work()
+            self._ready += self._read()
+        return self._ready.popleft()
+
+    def _read(self) -> list[Piece]:
+        place = self._recital.count
+        likeliest = self._engine._likeliest(self._generation, place)
+        if place == len(self._generation.scored):
+            self._over = True
+            return self._recital.end(likeliest)
+        drawn = self._engine._drawn(self._generation, place) == self._generation.scored[place]
+        piece = self._recital.add(LIKELIEST if drawn else LOGPROB, likeliest)
+        return [] if piece is None else [piece]
 
 
 class _FakeStream(AsyncIterator[Piece]):

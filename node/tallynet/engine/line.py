@@ -59,6 +59,7 @@ class Loaded(Message, frozen=True):
     evidence: str
     task: Task
     unheeded: tuple[str, ...]
+    scores: bool
     tokens_per_second: float
 
 

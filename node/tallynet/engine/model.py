@@ -18,6 +18,7 @@ from tallynet.engine.engine import EngineInfo, EngineLoad, Generation, Piece, ch
 from tallynet.engine.hardware import Hardware, describe
 from tallynet.engine.manifest import read_manifest
 from tallynet.engine.plan import Plan, fit_context
+from tallynet.engine.recital import Recital
 from tallynet.engine.ticket import Item, Ticket
 from tallynet.engine.tokenizer import Tokenizer
 from tallynet.engine.warmup import try_out
@@ -69,6 +70,7 @@ class TransformersEngine:
             context_length=context,
             vocabulary_size=vocabulary_size(self._model),
             slots=self._trial.batch.slots,
+            scores=self._trial.batch.reader is not None,
         )
         self._tokenizing = trio.CapacityLimiter(1)
         self._worker: Worker | None = None
@@ -142,7 +144,8 @@ class TransformersEngine:
             decode=self._tokenizer.decode,
             clock=time.monotonic,
         )
-        return Ticket(generation, answer, limit)
+        recital = Recital(generation.prompt, generation.scored, self._tokenizer.decode) if generation.scored else None
+        return Ticket(generation, answer, limit, recital)
 
     def _work(self, worker: Worker) -> None:
         """The worker's thread."""

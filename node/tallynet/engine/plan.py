@@ -23,6 +23,7 @@ from tallynet.engine.cache import SPARE
 from tallynet.engine.hardware import Hardware, free_bytes
 from tallynet.engine.packing import SMALL_PARAMETERS
 from tallynet.engine.prefill import PART_TOKENS
+from tallynet.engine.reading import LOGIT_BYTES, part_positions
 from tallynet.engine.weights import longest_context
 from tallynet.protocol.errors import Misconfigured
 
@@ -155,11 +156,12 @@ def _looked_up(config: Any) -> int:
 
 
 def _workspace(config: Any, slots: int, context: int, row: int, item: int) -> int:
-    """The logits and their choice, one prompt's own cache, a pass's states and mask, columns being moved."""
+    """The logits and their choice or their ranks, one prompt's own cache, a pass's states and mask, moving columns."""
     wide = max(getattr(config, "intermediate_size", None) or 4 * config.hidden_size, config.hidden_size)
     choice = slots * config.vocab_size * CHOICE_BYTES
+    scores = part_positions(config.vocab_size) * config.vocab_size * LOGIT_BYTES
     prompt = 2 * context * row
     states = max(PART_TOKENS, slots) * wide * STATES * 4
     mask = PART_TOKENS * context * 8
     moved = slots * context * row // config.num_hidden_layers
-    return int(choice + prompt + states + mask + moved)
+    return int(max(choice, scores) + prompt + states + mask + moved)

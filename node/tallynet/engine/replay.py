@@ -29,7 +29,7 @@ from tallynet.engine.warmup import try_out
 from tallynet.engine.weights import context_length, end_tokens, load_weights, vocabulary_size
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.request import Request
-from tallynet.protocol.units import TokenIds
+from tallynet.protocol.units import Digest, TokenIds
 
 LOGITS_BUDGET = 1 << 26
 """Logits held at a time: 256 MB of float32."""
@@ -80,6 +80,10 @@ class Replayer:
         """The prompt of a request, by the model's own template. Raises `InvalidJob` when it takes no such request."""
         return self._tokenizer.encode(request)
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, by the model's own tokenizer."""
+        return self._tokenizer.decode(tokens)
+
     def retell(self, claim: Claim) -> Retold:
         """How an answer of these tokens ends, and its text, by the rules of every engine (`answer.Answer`)."""
         answer = Answer(
@@ -100,7 +104,7 @@ class Replayer:
     def observe(self, claim: Claim, *, slack: float, first: int | None = None, say: Say | None = None) -> Observation:
         """Look at a run, or at its `first` tokens only. Raises `Misconfigured` for tokens this model can't have."""
         count = len(claim.tokens) if first is None else min(first, len(claim.tokens))
-        self._check(claim)
+        self.check_tokens(claim.prompt, claim.tokens)
         found, hidden = _Found(claim, alternatives(claim), slack), []
         with torch.inference_mode(), self._packed:
             for start, logits, states in self._blocks(claim, count):
@@ -160,9 +164,10 @@ class Replayer:
         hidden = decoder.hidden
         yield 0, logits.float(), logits[:, :0] if hidden is None else hidden.cpu()
 
-    def _check(self, claim: Claim) -> None:
-        strange = [token for token in (*claim.prompt, *claim.tokens) if not 0 <= token < self._vocabulary]
-        if strange or not claim.prompt or len(claim.prompt) + len(claim.tokens) > self.context_length:
+    def check_tokens(self, prompt: TokenIds, tokens: TokenIds) -> None:
+        """Raises `Misconfigured` for a prompt and an answer that this model can't have."""
+        strange = [token for token in (*prompt, *tokens) if not 0 <= token < self._vocabulary]
+        if strange or not prompt or len(prompt) + len(tokens) > self.context_length:
             raise Misconfigured(
                 f"a model of {self._vocabulary} tokens and a context of {self.context_length} can't have made this run"
             )
@@ -211,10 +216,15 @@ def _distances(claim: Claim, hidden: Tensor) -> tuple[float, ...]:
         states = hidden[group * GROUP_TOKENS : group * GROUP_TOKENS + len(tokens)]
         if len(states) < len(tokens):
             break
-        ours, theirs = project(states, keys.after(tokens)), torch.tensor(record.sketch)
-        size = max(_rms(ours), LEAST_SIZE * _rms(states.float()))
-        found.append(_rms(theirs - ours) / size if size else float(record.scale > 0))
+        found.append(sketch_distance(record, states, keys.after(tokens)))
     return tuple(found)
+
+
+def sketch_distance(record: Record, states: Tensor, key: Digest) -> float:
+    """Of a group's record from its hidden states, (tokens, width) on the CPU, in units of the states' own sketch."""
+    ours, theirs = project(states, key), torch.tensor(record.sketch)
+    size = max(_rms(ours), LEAST_SIZE * _rms(states.float()))
+    return _rms(theirs - ours) / size if size else float(record.scale > 0)
 
 
 def _rms(values: Tensor) -> float:

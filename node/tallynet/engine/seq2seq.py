@@ -16,6 +16,7 @@ from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
 from tallynet.engine.forward import Head
 from tallynet.engine.prefill import Prefill
+from tallynet.engine.reading import Reader
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.units import TokenIds
 
@@ -42,6 +43,8 @@ class Seq2SeqBatch:
     def __init__(self, model: PreTrainedModel, slots: int) -> None:
         """Raises `Misconfigured` for a model that names no start token."""
         self.slots = slots
+        self.reader: Reader | None = None
+        """The text that an encoder-decoder model reads is another than the one that it writes."""
         self._decoder = Decoder(model)
         self._rows: list[_Row] = []
         self._hidden: Tensor | None = None

@@ -7,6 +7,7 @@ import trio
 from tallynet.engine.answer import Answer
 from tallynet.engine.engine import Generation, Piece
 from tallynet.engine.philox import noise_key
+from tallynet.engine.recital import Recital
 from tallynet.engine.sketch import Recorder
 from tallynet.protocol.errors import TallyError
 
@@ -20,10 +21,12 @@ class Ticket(AsyncIterator[Piece]):
     worker; memory is bounded because `limit` is.
     """
 
-    def __init__(self, generation: Generation, answer: Answer, limit: int) -> None:
+    def __init__(self, generation: Generation, answer: Answer, limit: int, recital: Recital | None = None) -> None:
         self.generation = generation
         self.answer = answer
         """Owned by the worker's thread."""
+        self.recital = recital
+        """In place of the answer where a given text is scored; owned by the worker's thread."""
         self.recorder = Recorder(generation)
         """Owned by the worker's thread."""
         self.key = noise_key(generation.seed)

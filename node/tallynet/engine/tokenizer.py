@@ -57,6 +57,8 @@ class Tokenizer:
 
     def encode(self, request: Request) -> TokenIds:
         """Token ids of a request; raises `InvalidJob` when the template does not take it."""
+        if request.tokens:
+            return request.tokens
         return self._encode_messages(request) if request.messages else self.encode_text(request.text)
 
     def encode_text(self, text: str) -> TokenIds:

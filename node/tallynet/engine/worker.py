@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from tallynet.engine.batch import Batch
+from tallynet.engine.engine import Piece
 from tallynet.engine.entrance import Entering, Entrance
 from tallynet.engine.prefill import PART_TOKENS
+from tallynet.engine.reading import Reader, Reading
 from tallynet.engine.sampler import Choice, Draw, sample_rows
 from tallynet.engine.ticket import Item, Ticket
 from tallynet.protocol.errors import Busy, TallyError, Unreachable
@@ -95,6 +97,8 @@ class Worker:
 
     def _enter(self, entering: Entering) -> int:
         """Prefill a part, and choose the first tokens once it is complete; returns how many positions that took."""
+        if isinstance(entering.prefill, Reading):
+            return self._read(entering, entering.prefill)
         before = entering.prefill.positions
         try:
             logits = self._batch.enter(entering.prefill)
@@ -107,6 +111,20 @@ class Worker:
             self._rows.extend((ticket, 0) for ticket in entering.tickets)
             self._choose(logits, first, self._batch.hidden, 1 if entering.prefill.alone else max(2, len(logits)))
         return entering.prefill.positions - before
+
+    def _read(self, entering: Entering, reading: Reading) -> int:
+        """One pass over a text that is scored; returns how many positions that took."""
+        before, (ticket,) = reading.positions, entering.tickets
+        try:
+            pieces = _recite(self._batch.reader, reading, ticket)
+        except Exception as error:  # as above
+            self._fail_entering(entering, error)
+            return PART_TOKENS
+        if reading.complete:
+            self._entering = None
+            entering.release()
+        self._deliver([(ticket, piece) for piece in pieces])
+        return reading.positions - before
 
     def _fail_entering(self, entering: Entering, error: Exception) -> None:
         self._entering = None
@@ -147,7 +165,7 @@ class Worker:
         """hidden (width,) on the CPU; `shared` as above."""
         ticket = self._rows[row][0]
         if not math.isfinite(choice.logprob):
-            self._outbox.append((ticket, Unreachable("the model's numbers overflowed", remedy=REMEDY)))
+            self._outbox.append((ticket, _overflowed()))
             self._end(row)
             return
         measure = None if hidden is None else partial(ticket.recorder.add, choice.token, hidden, shared)
@@ -183,7 +201,29 @@ def _draw(ticket: Ticket) -> Draw:
     return Draw(ticket.generation.sampling, ticket.key, ticket.answer.count)
 
 
+def _recite(reader: Reader | None, reading: Reading, ticket: Ticket) -> list[Piece]:
+    """The pieces that one more pass completes. Raises `Unreachable` when the model's numbers overflowed."""
+    if reader is None or ticket.recital is None:
+        raise TypeError("this model scores no texts")
+    seen, pieces = reader.advance(reading), list[Piece]()
+    likeliest = seen.likeliest(ticket.generation.top)
+    for row, logprob in enumerate(seen.logprobs(reading.tokens)):
+        if not math.isfinite(logprob):
+            raise _overflowed()
+        token, ended = reading.tokens[seen.first + row], seen.first + row + 1 == len(reading.tokens)
+        record = b"" if seen.hidden is None else ticket.recorder.add(token, seen.hidden[row], 1, ended)
+        piece = ticket.recital.add(logprob, likeliest[row], record)
+        pieces += [piece] if piece is not None else []
+    return [*pieces, *ticket.recital.end(likeliest[-1])] if reading.complete else pieces
+
+
+def _overflowed() -> Unreachable:
+    return Unreachable("the model's numbers overflowed", remedy=REMEDY)
+
+
 def _translated(error: Exception) -> TallyError:
+    if isinstance(error, TallyError):
+        return error
     if isinstance(error, torch.OutOfMemoryError):
         return Busy("the model ran out of memory", retry_after_ms=RETRY_MS)
     reason = str(error).partition("\n")[0]

@@ -13,8 +13,9 @@ from tallynet.protocol.advert import Offer
 from tallynet.protocol.commitment import commit_request, request_salt
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Busy, InvalidJob, Unreachable
-from tallynet.protocol.job import SignedJob, VerifiedJob, verify_job
+from tallynet.protocol.job import SignedJob, Task, VerifiedJob, verify_job
 from tallynet.protocol.request import Request, decode_request
+from tallynet.protocol.score import split_text
 from tallynet.protocol.units import Milliseconds, TokenIds, Wei
 from tallynet.protocol.wire import MAX_PROMPT_TOKENS, Submit
 
@@ -30,6 +31,15 @@ class Admitted:
     secret: bytes
     request: bytes
     """The encoded request."""
+    scored: TokenIds = ()
+    """The rest of the text, where it is scored and nothing is generated."""
+    top: int = 0
+    """How many likely tokens are then told for each place."""
+
+    @property
+    def most_tokens(self) -> int:
+        """Of the answer."""
+        return len(self.scored) or self.job.job.sampling.max_tokens
 
     def submit(self) -> Submit:
         """The message that brought it."""
@@ -65,17 +75,20 @@ class Admission:
         `taken` is how many jobs run or wait already.
         """
         self._check_model(job)
-        prompt = await self._tokenize(self.check_opening(submit, job))
-        self._check_limits(job, prompt)
+        request = self.check_opening(submit, job)
+        self._check_kind(job, request)
+        tokens = await self._tokenize(request)
+        self._check_limits(job, tokens)
         self._check_sampling(job)
-        self._check_price(job, offer, prompt)
+        admitted = _admitted(job, submit, request, tokens)
+        self._check_price(admitted, offer)
         self._check_capacity(taken)
-        return Admitted(job, prompt, submit.secret, submit.request)
+        return admitted
 
     def _check_model(self, job: VerifiedJob) -> None:
         info = self._engine.info
         # (3) the model is served here and does this task
-        if job.job.task != info.task or job.job.model != info.model:
+        if not info.does(job.job.task) or job.job.model != info.model:
             raise InvalidJob(
                 f"task {job.job.task} on model {job.job.model.hex()} is asked for; this node does task "
                 f"{info.task:d} on {info.model.hex()}",
@@ -94,6 +107,16 @@ class Admission:
         except InvalidJob as error:
             raise InvalidJob(error.message, check=4, evidence=error.evidence, remedy=error.remedy) from error
 
+    def _check_kind(self, job: VerifiedJob, request: Request) -> None:
+        scoring = job.job.task == Task.SCORE
+        # (5) only a text is scored, and only of a text that is scored the likeliest tokens are told
+        if (scoring and request.messages) or (request.top and not scoring):
+            raise InvalidJob(
+                f"task {job.job.task} on a request with {len(request.messages)} messages and top = {request.top}",
+                check=5,
+                remedy="To have a text scored, send it as it is; for an answer, leave out top.",
+            )
+
     async def _tokenize(self, request: Request) -> TokenIds:
         # (5) the model can read the request: the prompt fits its context
         try:
@@ -105,7 +128,8 @@ class Admission:
 
     def _check_limits(self, job: VerifiedJob, prompt: TokenIds) -> None:
         # (6) the answer stays within this node's limit, and at least one token of it fits the context
-        asked, limit = job.job.sampling.max_tokens, self._config.max_tokens
+        scoring = job.job.task == Task.SCORE
+        asked, limit = 0 if scoring else job.job.sampling.max_tokens, self._config.max_tokens
         context = self._engine.info.context_length
         if asked > limit or not 1 <= len(prompt) < min(context, MAX_PROMPT_TOKENS + 1):
             raise InvalidJob(
@@ -118,16 +142,17 @@ class Admission:
     def _check_sampling(self, job: VerifiedJob) -> None:
         # (6) the engine follows all of the sampling parameters
         try:
-            check_sampling(job.job.sampling, self._engine.info)
+            check_sampling(job.job.sampling, self._engine.info, job.job.task)
         except InvalidJob as error:
             raise InvalidJob(error.message, check=6, remedy=error.remedy) from error
 
-    def _check_price(self, job: VerifiedJob, offer: Offer, prompt: TokenIds) -> None:
+    def _check_price(self, admitted: Admitted, offer: Offer) -> None:
+        job = admitted.job.job
         # (7) the price of the longest possible answer is within the client's ceiling
-        price: Wei = offer.price(len(prompt), job.job.sampling.max_tokens)
-        if price > job.job.max_price:
+        price: Wei = offer.price(len(admitted.prompt), admitted.most_tokens, job.task)
+        if price > job.max_price:
             raise InvalidJob(
-                f"the job may cost {price} wei, its ceiling is {job.job.max_price} wei",
+                f"the job may cost {price} wei, its ceiling is {job.max_price} wei",
                 check=7,
                 remedy="Raise max_price or lower max_tokens.",
             )
@@ -141,3 +166,14 @@ class Admission:
                 f"(8) {taken} jobs run or wait here, there is room for {room}",
                 retry_after_ms=int(min(60_000, max(250, 1000 * 256 / speed))),
             )
+
+
+def _admitted(job: VerifiedJob, submit: Submit, request: Request, tokens: TokenIds) -> Admitted:
+    """Of a text to be scored, all but the first token is what the answer tells of."""
+    if job.job.task != Task.SCORE:
+        return Admitted(job, tokens, submit.secret, submit.request)
+    try:
+        prompt, scored = split_text(tokens)
+    except InvalidJob as error:
+        raise InvalidJob(error.message, check=6, remedy=error.remedy) from error
+    return Admitted(job, prompt, submit.secret, submit.request, scored, request.top)

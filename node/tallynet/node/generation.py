@@ -71,7 +71,7 @@ class Worker:
 
     async def _generate(self, run: Run, admitted: Admitted, transcript: Transcript) -> Status:
         job = admitted.job.job
-        generation = Generation(admitted.prompt, job.sampling, seed(admitted.job.id))
+        generation = Generation(admitted.prompt, job.sampling, seed(admitted.job.id), admitted.scored, admitted.top)
         run.scope.deadline = trio.current_time() + max(0.0, (job.deadline - self.clock()) / 1000)
         status = Status.FAILED
         try:
@@ -103,7 +103,7 @@ class Worker:
             output=transcript.output_root,
             prompt_tokens=len(admitted.prompt),
             completion_tokens=transcript.token_count,
-            price=offer.price(len(admitted.prompt), transcript.token_count),
+            price=offer.price(len(admitted.prompt), transcript.token_count, job.task),
             started=started,
             ended=max(started, self.clock()),  # a clock set back must not break the leaf
             status=status,

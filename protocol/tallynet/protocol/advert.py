@@ -83,9 +83,10 @@ class Offer(Struct, frozen=True, forbid_unknown_fields=True):
             eip712.uint(self.task),
         )
 
-    def price(self, prompt_tokens: int, completion_tokens: int) -> Wei:
-        """What a job of this size costs."""
-        return Wei(prompt_tokens * self.prompt_price + completion_tokens * self.completion_price)
+    def price(self, prompt_tokens: int, completion_tokens: int, task: int = Task.GENERATE) -> Wei:
+        """What a job of this size costs. Tokens that are scored are read, not written: prompt tokens too."""
+        each = self.prompt_price if task == Task.SCORE else self.completion_price
+        return Wei(prompt_tokens * self.prompt_price + completion_tokens * each)
 
 
 class Advert(Struct, frozen=True, forbid_unknown_fields=True):

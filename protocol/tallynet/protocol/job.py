@@ -49,6 +49,8 @@ class Task(IntEnum):
     """Go on with a text or a dialogue, token by token; for an encoder-decoder model, put the text into another."""
     EMBED = 2
     """Turn a text into one vector (`embedding.py`)."""
+    SCORE = 3
+    """Tell how likely each token of a given text is, for a model that generates (`score.py`)."""
 
 
 class Sampling(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,4 +1,5 @@
-"""What a client wants to say to a model: a dialogue or a plain text. It travels beside the job, never in it."""
+"""What a client wants to say to a model: a dialogue, a plain text or a text's tokens. It travels beside the job, never
+in it."""
 
 from typing import Annotated
 
@@ -19,6 +20,11 @@ NO_MESSAGES = "this model takes no messages"
 
 _Digest = Annotated[Digest, Meta(min_length=32, max_length=32)]
 
+MAX_REQUEST_TOKENS = 65536
+
+MAX_TOP = 5
+"""Most of the likeliest tokens that are told for each place of a text."""
+
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True):
     """One turn of a dialogue."""
@@ -28,12 +34,17 @@ class Message(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Request(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Exactly one of `messages` and `text` is present. `template` and `documents` say what the words were made from:
-    the node does nothing with them, but they are sealed with the words, and an auditor who has the files can compare.
+    """Exactly one of `messages`, `text` and `tokens` is present. `template` and `documents` say what the words were
+    made from: the node does nothing with them, but they are sealed with the words, and an auditor who has the files
+    can compare.
     """
 
     messages: Annotated[tuple[Message, ...], Meta(max_length=MAX_MESSAGES)] = ()
     text: Annotated[str, Meta(max_length=MAX_REQUEST_BYTES)] = ""
+    tokens: Annotated[tuple[Annotated[int, Meta(ge=0, lt=2**32)], ...], Meta(max_length=MAX_REQUEST_TOKENS)] = ()
+    """A text as ids of the model's own vocabulary, taken as they are."""
+    top: Annotated[int, Meta(ge=0, le=MAX_TOP)] = 0
+    """Of a text to be scored: how many of the likeliest tokens are told for each place."""
     template: _Digest | None = None
     """SHA-256 of the prompt template's file."""
     documents: Annotated[tuple[_Digest, ...], Meta(max_length=MAX_DOCUMENTS)] = ()
@@ -65,9 +76,9 @@ def decode_request(data: bytes) -> Request:
         request = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidJob(f"the request cannot be read: {printable(str(error))}", check=2) from error
-    # (3) it holds messages or a text, not both and not neither
-    if bool(request.messages) == bool(request.text):
-        raise InvalidJob("the request must hold either messages or a text", check=3)
+    # (3) it holds messages, a text or its tokens, and only one of them
+    if [bool(request.messages), bool(request.text), bool(request.tokens)].count(True) != 1:
+        raise InvalidJob("the request must hold either messages, or a text, or a text's tokens", check=3)
     # (4) it is written in the canonical way
     if encode_request(request) != data:
         raise InvalidJob("the request is not in its canonical encoding", check=4)

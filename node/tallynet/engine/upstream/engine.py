@@ -92,7 +92,9 @@ class UpstreamEngine:
         """
         if self._line is None:
             raise Busy("the engine is being started", retry_after_ms=RETRY_MS)
-        if self._abilities.tokenizing is not None:
+        if request.tokens:
+            tokens = self._own_ids(request.tokens)
+        elif self._abilities.tokenizing is not None:
             tokens = await self._line.converse(self._abilities.tokenizing.steps(self._address, request))
         else:
             self._check_path(CHAT if request.messages else COMPLETION)
@@ -122,6 +124,12 @@ class UpstreamEngine:
         async with self._slots, line.stream(question) as parts:
             reply = Reply(limit=limit, stops=generation.sampling.stop, clock=time.monotonic)
             yield _Pieces(self, parts, reply)
+
+    def _own_ids(self, tokens: TokenIds) -> TokenIds:
+        if self._abilities.tokenizing is None:
+            raise InvalidJob("this model takes no token ids", remedy="Send a plain text instead.")
+        self._check_path(COMPLETION)
+        return tokens
 
     def _check_path(self, path: str) -> None:
         if path in self._abilities.paths:
