@@ -96,6 +96,12 @@ def at_step(name: str, check: int | None = None) -> Iterator[None]:
         raise
 
 
+def closable(flow: Flow, name: str) -> bool:
+    """Whether an input can be closed: no number of jobs follows from it."""
+    lists = {step.map.over if step.map else step.reduce.of if step.reduce else None for step in flow.steps.values()}
+    return name not in lists
+
+
 def encode_flow(flow: Flow) -> bytes:
     """The one JSON of a definition: fields in their order, defaults left out, no white space."""
     return _ENCODER.encode(flow)
@@ -164,9 +170,7 @@ def _check_kinds(checked: CheckedStep, kinds: Mapping[str, Kind]) -> None:
 
 def _check_parents(checked: CheckedStep, known: Mapping[str, CheckedStep]) -> None:
     # (2) no job can build on more than 16 answers
-    named = frozenset().union(*(template.names for template in checked.templates))
-    behind = sum(_most_behind(known[name].step) for name in named & known.keys())
-    most = _most_given(checked.step, known, named) + behind
+    most = max(_most_parents(checked, template, given, known) for template, given in _jobs(checked))
     if most > MAX_PARENTS:
         raise InvalidFlow(
             f"its jobs may build on {most} answers, and a job names at most {MAX_PARENTS}",
@@ -174,12 +178,20 @@ def _check_parents(checked: CheckedStep, known: Mapping[str, CheckedStep]) -> No
         )
 
 
-def _most_given(step: Step, known: Mapping[str, CheckedStep], named: Set[str]) -> int:
-    """How many answers a job of the step builds on besides those of the steps that its templates name."""
-    if step.map and step.map.over in known and step.map.over not in named:
-        over = known[step.map.over].step
-        return 1 if over.map else _most_behind(over)
-    return step.reduce.width if step.reduce else 2 if step.critic else 0
+def _jobs(checked: CheckedStep) -> Iterator[tuple[Template, int]]:
+    """The prompts of its jobs, each with how many answers of its own step such a job builds on."""
+    yield checked.prompt, checked.step.reduce.width if checked.step.reduce else 0
+    if checked.critic and checked.revise:
+        yield checked.critic, 1
+        yield checked.revise, 2
+
+
+def _most_parents(checked: CheckedStep, template: Template, given: int, known: Mapping[str, CheckedStep]) -> int:
+    named = (template.names | checked.system.names) & known.keys()
+    over = checked.step.map.over if checked.step.map else None
+    if over is not None and over in known and over not in named:
+        given = 1 if known[over].step.map else _most_behind(known[over].step)
+    return given + sum(_most_behind(known[name].step) for name in named)
 
 
 def _most_behind(step: Step) -> int:
