@@ -6,7 +6,7 @@
 It runs an `AsyncClient` in a private loop. Calls block the calling thread; Ctrl-C cancels what that thread waits for.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
@@ -17,6 +17,8 @@ from tallynet.client.batch import AT_ONCE, Outcome, progress_bar
 from tallynet.client.client import AsyncClient, wall_clock
 from tallynet.client.dialogue import Dialogue
 from tallynet.client.embedding import Embedding, EmbedOptions
+from tallynet.client.flow.anchors import anchor_flow
+from tallynet.client.flow.runner import FinishedFlow, FlowOptions, run_flow
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.order import Prompt
 from tallynet.client.portal import Portal
@@ -31,6 +33,9 @@ from tallynet.network.transport import Transport
 from tallynet.protocol.advert import VerifiedAdvert
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.chunk import ChunkBody
+from tallynet.protocol.flow import Flow
+from tallynet.protocol.flow_file import FlowFile
+from tallynet.protocol.flow_template import Value
 from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Digest, Milliseconds, TokenIds
@@ -133,6 +138,21 @@ class Client:
             return self._portal.call(
                 lambda client: client.ask_many(model, prompts, at_once=at_once, tell=tell, **options)
             )
+
+    def run_flow(
+        self,
+        flow: Flow,
+        inputs: Mapping[str, Value],
+        *,
+        state: Path | str,
+        **options: Unpack[FlowOptions],
+    ) -> FinishedFlow:
+        """See `flow.run_flow`; `tell` is called in the client's own thread."""
+        return self._portal.call(lambda client: run_flow(client, flow, inputs, state=state, **options))
+
+    def anchor_flow(self, file: FlowFile, seconds: float) -> FlowFile:
+        """See `flow.anchors.anchor_flow`."""
+        return self._portal.call(lambda client: anchor_flow(client, file, seconds))
 
     def dialogue(self, model: str, system: str = "", **options: Unpack[AskOptions]) -> Dialogue:
         """A dialogue with a model, each question on the record of the answer before: see `Dialogue`."""

@@ -22,11 +22,11 @@ from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
 from tallynet.client.batch import AT_ONCE, Outcome, Tell, ask_each
 from tallynet.client.directory import Directory, read_model_id, read_peers
-from tallynet.client.dispatch import Dispatch
+from tallynet.client.dispatch import Dispatch, TellNode, tell_nobody
 from tallynet.client.embedding import Embedding, EmbedOptions, embed_all, embedding_terms, read_answer
 from tallynet.client.keeping import Keeper
 from tallynet.client.market import REPLAYABLE, ModelOnOffer, gather
-from tallynet.client.order import HIGHEST_PRICE, Prompt, place, read_prompt
+from tallynet.client.order import HIGHEST_PRICE, Order, Prompt, place, read_prompt
 from tallynet.client.ranking import BYTES_PER_TOKEN, Candidate, Demand, rank
 from tallynet.client.score import TOP, Score, ScoreOptions, read_score, score_request, score_terms
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions, prepare_task
@@ -46,8 +46,8 @@ from tallynet.protocol.errors import InvalidJob, NoNodes
 from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.keystore import open_keystore
-from tallynet.protocol.request import Request
-from tallynet.protocol.units import Address, Digest, Milliseconds, TokenIds, Wei
+from tallynet.protocol.request import Request, decode_request
+from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, TokenIds, Wei, prefixed
 
 
 def wall_clock() -> Milliseconds:
@@ -175,6 +175,32 @@ class AsyncClient:
         async with self.stream_task(prepared, **options) as stream:
             return read_result(prepared, await stream.finish())
 
+    async def order(
+        self, model: str, prompt: Prompt, *, nonce: Digest | None = None, **options: Unpack[AskOptions]
+    ) -> Order:
+        """A signed job that is sent nowhere yet: keep it, `send` it, and after a crash send the same one again.
+
+        Raises `NoNodes` when nobody offers the model, `InvalidJob`, `Misconfigured`.
+        """
+        request, terms = read_prompt(prompt), read_terms(**options)
+        return (await self._place(model, request, terms, nonce))[0]
+
+    def send(self, order: Order, *, node: Address | None = None, tell: TellNode = tell_nobody) -> AnswerStream:
+        """As `stream`, for a job that is signed already; to a `node` that knows it, it is the same run.
+
+        `tell` is awaited with the address of each node before the job is handed to it.
+        """
+        seconds = (order.job.job.deadline - self._clock()) / 1000 + 1
+        return AnswerStream(lambda: self._send(order, node, tell), seconds, self._keeper.keep)
+
+    def now(self) -> Milliseconds:
+        """The time of day by the client's clock."""
+        return self._clock()
+
+    async def model_id(self, model: str) -> ModelId:
+        """The id of the model that a name stands for. Raises `NoNodes`, and `Misconfigured` for several."""
+        return read_model_id(model) or (await self._running().find(model))[0].offer.model
+
     async def embed(self, model: str, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> list[Embedding]:
         """The vector of each text, in their order, every one with its receipt. Raises what `ask` raises.
 
@@ -248,20 +274,40 @@ class AsyncClient:
 
     async def _prepare(self, model: str, request: Request, terms: Terms) -> Dispatch:
         """(1) Find, rank, sign."""
+        order, candidates = await self._place(model, request, terms)
+        return self._ranked(order, candidates, _demand(request, terms.most_tokens, terms.max_price))
+
+    async def _send(self, order: Order, node: Address | None, tell: TellNode) -> Dispatch:
+        """The same for a job that is signed."""
+        job = order.job.job
+        candidates = await self._running().find(prefixed(job.model), node)
+        ceiling = job.max_price if order.price_is_capped else None
+        tokens = 0 if job.task == Task.SCORE else job.sampling.max_tokens
+        return self._ranked(order, candidates, _demand(decode_request(order.request), tokens, ceiling), tell)
+
+    async def _place(
+        self, model: str, request: Request, terms: Terms, nonce: Digest | None = None
+    ) -> tuple[Order, Sequence[Candidate]]:
+        """A new job, and who can do it."""
         directory = self._running()
         candidates = _able(_among(await directory.find(model, terms.node), terms.nodes), terms)
-        demand = _demand(request, terms)
+        demand = _demand(request, terms.most_tokens, terms.max_price)
         key = await self._signer()
         await trio.lowlevel.checkpoint_if_cancelled()  # a deadline of -inf is no time to sign for
         left = trio.current_effective_deadline() - trio.current_time()
         order = place(
             request, candidates[0].offer.model, terms, key=key, domain=self.network.domain, now=self._clock(),
-            seconds=min(left, terms.seconds), ceiling=_ceiling(candidates, demand),
+            seconds=min(left, terms.seconds), ceiling=_ceiling(candidates, demand), nonce=nonce,
         )  # fmt: skip
+        return order, candidates
+
+    def _ranked(
+        self, order: Order, candidates: Sequence[Candidate], demand: Demand, tell: TellNode = tell_nobody
+    ) -> Dispatch:
         ranked = rank(candidates, demand, order.job.id)
         if not ranked:
             raise _all_too_dear(candidates, demand)
-        return Dispatch(directory, order, ranked, self._clock)
+        return Dispatch(self._running(), order, ranked, self._clock, tell)
 
     async def _signer(self) -> Key:
         """The user's key; decrypting it is slow, hence only when something is signed, once, and in a thread."""
@@ -340,10 +386,10 @@ def _among(candidates: Sequence[Candidate], nodes: Collection[Address]) -> Seque
     return allowed
 
 
-def _demand(request: Request, terms: Terms) -> Demand:
+def _demand(request: Request, most_tokens: int, max_price: Wei | None) -> Demand:
     words = len(request.text.encode()) + sum(len(turn.content.encode()) for turn in request.messages)
     size = words + BYTES_PER_TOKEN * len(request.tokens)
-    return Demand(size, len(request.messages), terms.most_tokens, terms.max_price)
+    return Demand(size, len(request.messages), most_tokens, max_price)
 
 
 def _ceiling(candidates: Sequence[Candidate], demand: Demand) -> Wei:

@@ -6,7 +6,7 @@ first, and every one must be the one that was seen. No second job is ever signed
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -42,6 +42,14 @@ RESUME_PAUSES_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 Item = SignedChunk | VerifiedReceipt
 
+TellNode = Callable[[Address], Awaitable[None]]
+"""Awaited before the job is handed to a node, with its address."""
+
+
+async def tell_nobody(_node: Address) -> None:
+    """The `TellNode` of whoever need not know."""
+    await trio.lowlevel.checkpoint()
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -60,6 +68,7 @@ class Dispatch:
         order: Order,
         ranked: Sequence[Candidate],
         clock: Callable[[], Milliseconds],
+        tell: TellNode = tell_nobody,
     ) -> None:
         """`ranked` holds at least one candidate, best first; `directory` is told how each of them did."""
         self._directory = directory
@@ -77,6 +86,7 @@ class Dispatch:
         """By trio's clock: when the first chunk, and when the receipt had been verified."""
         self._ranked = list(ranked[:MAX_NODES_TRIED])
         self._clock = clock
+        self._tell = tell
         self._conversation: Conversation | None = None
         self._early: Item | None = None
         self._cancelling = False
@@ -156,6 +166,7 @@ class Dispatch:
     async def _try(self, candidate: Candidate) -> Failure | None:
         """Get the first item from one node; its error is not raised but returned."""
         self.candidate = candidate
+        await self._tell(candidate.node)
         try:
             conversation = await self._converse()
             self._early = await conversation.next()

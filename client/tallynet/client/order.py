@@ -72,8 +72,11 @@ def place(
     now: Milliseconds,
     seconds: float,
     ceiling: Wei,
+    nonce: Digest | None = None,
 ) -> Order:
     """Sign a new job. `ceiling` is the price it carries. Raises `InvalidJob` when it breaks a rule of chapter 1.
+
+    `nonce` is random unless it is given; given twice, it must stand for one purpose (`flow_plan.job_nonce`).
 
     `seconds` are left until the user's deadline. The one that the job carries is a little earlier, so that the
     receipt of an answer that is cut short by it still arrives in time.
@@ -86,7 +89,7 @@ def place(
         sampling=terms.sampling,
         deadline=Milliseconds(now + int(1000 * (seconds - min(1.0, seconds / 10)))),
         max_price=ceiling,
-        nonce=Digest(secrets.token_bytes(32)),
+        nonce=nonce or Digest(secrets.token_bytes(32)),
         parents=terms.parents,
         audit_consent=terms.audit_consent,
         task=terms.task,

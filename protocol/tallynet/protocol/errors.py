@@ -14,6 +14,7 @@
     │   ├── InvalidOpening      a question for a logged run's words, or the answer, that breaks a rule of chapter 6
     │   ├── InvalidReport       an auditor's report that is malformed or does not follow from its own runs (chapter 6)
     │   ├── InvalidBundle       a `.tally` file that is malformed or contradicts itself (chapter 6)
+    │   ├── InvalidFlow         a flow's definition or file that breaks a rule of chapter 7; may name the step
     │   └── InvalidEvidence     what is said to prove a node's fault and does not (chapter 5)
     ├── Deferred                not now: nobody is at fault, `retry_after_ms` says when
     │   ├── Busy                the node has no free slot, or the same job is being started
@@ -24,6 +25,7 @@
     │   └── ChainUnreachable
     ├── Refused                 the contract or a node said no, with its reason
     ├── UnfitAnswer             the model's answer is not what the task asks for; nobody is at fault, and it is paid
+    ├── StepFailed              a step of a flow could not be done; what was done before it is kept
     └── Misconfigured           our own side: a config file, a keystore, a model directory
 
 Plain bugs stay Python's own exceptions. Printing and exit codes live in `tallynet.console`.
@@ -123,6 +125,26 @@ class InvalidBundle(Invalid):
     remedy_default = "Get the bundle again from whoever gave it to you; do not rely on this copy."
 
 
+class InvalidFlow(Invalid):
+    """`step` is the name of the step that it is about, where it is about one."""
+
+    code = "invalid-flow"
+    remedy_default = "Do not rely on this copy of the flow; correct the definition if it is yours."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        step: str | None = None,
+        check: int | None = None,
+        evidence: Evidence | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        named = message if step is None else f"step {step!r}: {message}"
+        super().__init__(named, check=check, evidence=evidence, remedy=remedy)
+        self.step = step
+
+
 class InvalidOpening(Invalid):
     code = "invalid-opening"
     remedy_default = "Ask only for entries that were drawn; an answer that does not open counts against its node."
@@ -205,6 +227,17 @@ class UnfitAnswer(TallyError):
         super().__init__(message, remedy=remedy)
         self.text = text
         self.answer: object = None
+
+
+class StepFailed(TallyError):
+    """`step` is its name; the cause is what went wrong with its job."""
+
+    code = "step-failed"
+    remedy_default = "Go on with --resume once the cause is gone: no finished step is run again."
+
+    def __init__(self, message: str, *, step: str, remedy: str | None = None) -> None:
+        super().__init__(f"step {step!r}: {message}", remedy=remedy)
+        self.step = step
 
 
 class Misconfigured(TallyError):
