@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .PHONY: demo test check lint types layers tests torture test-anvil test-upstream test-node test-api gas bench \
-	tiny-model evaluate-model vectors corpus contract clean
+	tiny-model evaluate-model smoke-suite vectors corpus contract clean
 
 demo: $(READY)  ## the life of a job in one process, with a cheat caught
 	$(BIN)/tallynet demo
@@ -58,6 +58,9 @@ tiny-model: $(READY)  ## train the model that comes with the package, about an h
 
 evaluate-model: $(READY)  ## held-out accuracy of the model that comes with the package
 	$(BIN)/python -m tallynet.devnet.tiny evaluate --model devnet/tallynet/devnet/models/tally-tiny
+
+smoke-suite: $(READY)  ## the evaluation suite that comes with the package, always the same
+	$(BIN)/python -m tallynet.devnet.tiny suite --out client/tallynet/client/evaluate/suites/smoke
 
 vectors: $(READY)
 	$(BIN)/python -m tests.protocol.generate_vectors

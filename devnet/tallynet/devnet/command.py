@@ -9,6 +9,7 @@ import typer
 
 from tallynet.audit.commands import audit_app
 from tallynet.client.commands import ask, embed, models, nodes
+from tallynet.client.evaluate.commands import evaluate_command
 from tallynet.client.gateway.commands import gateway_app
 from tallynet.client.score_commands import score
 from tallynet.devnet.bench.command import bench_app
@@ -51,6 +52,7 @@ def tallynet(
 devnet_app.command()(cheats)
 for command in (ask, embed, score, models, nodes, demo, calibrate):
     app.command()(command)
+app.command("evaluate")(evaluate_command)
 GROUPS = {
     "gateway": gateway_app, "audit": audit_app, "node": node_app, "log": log_app, "devnet": devnet_app,
     "bench": bench_app,

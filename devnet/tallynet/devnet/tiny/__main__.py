@@ -19,6 +19,7 @@ from tallynet.devnet.tiny.card import SAMPLE_PROMPTS, write_card
 from tallynet.devnet.tiny.countries import CAPITALS
 from tallynet.devnet.tiny.effort import Effort
 from tallynet.devnet.tiny.evaluation import EVALUATION_SEED, WATCHED_SEED, ask, evaluate_tasks, format_scores
+from tallynet.devnet.tiny.suite import write_suite
 from tallynet.devnet.tiny.tokenizer import train_tokenizer
 from tallynet.devnet.tiny.trainer import Recipe, build_model, train_phase
 from tallynet.devnet.tiny.words import WORDS
@@ -28,6 +29,7 @@ EXAMPLE = """examples:
   python -m tallynet.devnet.tiny train --out /tmp/tally-tiny
   python -m tallynet.devnet.tiny evaluate --model /tmp/tally-tiny --json
   python -m tallynet.devnet.tiny ask "What is the capital of Japan?"
+  python -m tallynet.devnet.tiny suite --out /tmp/smoke
 """
 WATCHED = ("capitals", "translation", "sorting", "arithmetic")
 WATCHED_ITEMS = 50
@@ -64,6 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
     question.add_argument("prompt", help="what to ask")
     question.add_argument("--model", type=Path, default=SHIPPED, help="folder of the model, else the shipped one")
     question.add_argument("--max-new-tokens", type=read_count, default=480, help="tokens of the answer, at most")
+    suite = commands.add_parser("suite", help="write the files of the evaluation suite smoke")
+    suite.add_argument("--out", type=Path, required=True, help="folder of the suite; its files are replaced")
     return parser
 
 
@@ -139,6 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             run_training(options.out, replace(Recipe(), threads=options.threads), options.resumed)
         elif options.command == "evaluate":
             run_evaluation(options.model, options.count, options.json, options.write)
+        elif options.command == "suite":
+            write_suite(options.out)
         else:
             run_question(options.model, options.prompt, options.max_new_tokens)
     except MissingModel as problem:

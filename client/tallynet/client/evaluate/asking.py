@@ -1,0 +1,108 @@
+"""The jobs of an evaluation: some at a time, each asked again where the network failed it."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import trio
+
+from tallynet.client.answer import Answer
+from tallynet.client.batch import AT_ONCE, Tell
+from tallynet.client.client import AsyncClient
+from tallynet.evaluation.questions import Question
+from tallynet.protocol.errors import (
+    Deferred,
+    InvalidJob,
+    Misconfigured,
+    NodeUnreachable,
+    Refused,
+    TallyError,
+    Unreachable,
+)
+from tallynet.protocol.job import Task
+from tallynet.protocol.units import Address
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+"""Jobs that are signed for one question at most, each of which already tries several nodes."""
+RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for every job of an evaluation."""
+
+    model: str
+    """Its id, 0x…."""
+    deadline_seconds: float
+    max_price_wei: int | None = None
+    nodes: Sequence[Address] = ()
+    audit_consent: bool = False
+
+
+async def ask_all(
+    client: AsyncClient,
+    questions: Sequence[Question],
+    terms: Terms,
+    at_once: int = AT_ONCE,
+    tell: Tell = lambda done: None,
+) -> list[Answer]:
+    """The answer to each question, in their order. The first question that cannot be answered ends the others, and its
+    error is raised, with a note that names it. Raises ValueError for less than one at a time."""
+    if at_once < 1:
+        raise ValueError(f"{at_once} questions at a time is no way to ask any")
+    answers: dict[int, Answer] = {}
+    failed: list[TallyError] = []
+    places = trio.CapacityLimiter(at_once)
+
+    async def ask_one(number: int, scope: trio.CancelScope) -> None:
+        async with places:
+            try:
+                answers[number] = await _ask(client, questions[number], terms)
+            except TallyError as error:
+                error.add_note(f"question {number + 1}: {questions[number].name}")
+                failed.append(error)
+                scope.cancel()
+                return
+        tell(len(answers))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(len(questions)):
+            nursery.start_soon(ask_one, number, nursery.cancel_scope)
+    if failed:
+        raise failed[0]
+    return [answers[number] for number in range(len(questions))]
+
+
+async def _ask(client: AsyncClient, question: Question, terms: Terms) -> Answer:
+    """A whole answer. What the network could not do is tried again; what nobody can do is not."""
+    for tried in range(1, TRIES + 1):
+        try:
+            answer = await ask_once(client, question, terms)
+            if answer.status.finished:
+                return answer
+            error: TallyError = NodeUnreachable(f"The node ended the job with {answer.status.name.lower()}.")
+        except (InvalidJob, Misconfigured):
+            raise
+        except (Deferred, Unreachable, Refused) as reason:
+            error = reason
+        if tried < TRIES:
+            log.info("%s: asked again: %s", question.name, error)
+            await trio.sleep(RETRY_SECONDS * tried)
+    raise error
+
+
+async def ask_once(client: AsyncClient, question: Question, terms: Terms) -> Answer:
+    """One job, answered or cut short."""
+    if question.task is Task.SCORE:
+        score = await client.score(
+            terms.model, question.request.text, top=question.request.top, deadline_seconds=terms.deadline_seconds,
+            max_price_wei=terms.max_price_wei, nodes=terms.nodes, audit_consent=terms.audit_consent,
+        )  # fmt: skip
+        return score.answer
+    return await client.ask(
+        terms.model, question.request, max_tokens=question.sampling.max_tokens,
+        deadline_seconds=terms.deadline_seconds, max_price_wei=terms.max_price_wei, nodes=terms.nodes,
+        audit_consent=terms.audit_consent,
+    )  # fmt: skip

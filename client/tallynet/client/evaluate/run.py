@@ -1,0 +1,54 @@
+"""An evaluation from its suite to its report."""
+
+from collections.abc import Sequence
+
+from tallynet.client.batch import AT_ONCE, Tell
+from tallynet.client.client import AsyncClient
+from tallynet.client.evaluate.asking import Terms, ask_all
+from tallynet.client.evaluate.closing import close, write_evaluation
+from tallynet.client.market import ModelOnOffer
+from tallynet.client.terms import DEADLINE_SECONDS
+from tallynet.evaluation.questions import list_questions
+from tallynet.evaluation.report import Report
+from tallynet.evaluation.suite import Suite
+from tallynet.protocol.errors import Misconfigured, NoNodes
+from tallynet.protocol.units import Address, prefixed
+
+
+async def evaluate(
+    client: AsyncClient,
+    model: str,
+    suite: Suite,
+    *,
+    limit: int = 0,
+    at_once: int = AT_ONCE,
+    nodes: Sequence[Address] = (),
+    deadline_seconds: float = DEADLINE_SECONDS,
+    max_price_wei: int | None = None,
+    audit_consent: bool = False,
+    tell: Tell = lambda done: None,
+) -> Report:
+    """Ask a model, a name or a 0x id, every question of the suite, and have the outcome logged.
+
+    `limit` is how many items of each part are asked, 0 for all; `nodes`, `deadline_seconds` and `max_price_wei` hold
+    for each job by itself. `tell` hears how many questions are answered. The closing run of the report is not anchored
+    yet: `AsyncClient.wait_for_anchor` takes its bundle. Raises what `AsyncClient.ask` raises, when a question could not
+    be answered in three tries.
+    """
+    offered = find_model(await client.models(), model)
+    terms = Terms(prefixed(offered.model), deadline_seconds, max_price_wei, tuple(nodes), audit_consent)
+    questions = list_questions(suite, limit)
+    answers = await ask_all(client, questions, terms, at_once, tell)
+    evaluation = write_evaluation(suite, limit, offered, client.network.domain, questions, answers)
+    return await close(client, evaluation, terms)
+
+
+def find_model(offers: Sequence[ModelOnOffer], named: str) -> ModelOnOffer:
+    """The one model of that name or id. Raises `NoNodes`, or `Misconfigured` for a name of several models."""
+    found = [offer for offer in offers if named in (offer.name, prefixed(offer.model))]
+    if not found:
+        raise NoNodes(f"No node offers a model {named!r}.")
+    if len(found) > 1:
+        ids = ", ".join(prefixed(offer.model) for offer in found)
+        raise Misconfigured(f"{len(found)} models are called {named!r}.", remedy=f"Name one by its id: {ids}.")
+    return found[0]
