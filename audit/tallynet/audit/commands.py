@@ -3,6 +3,7 @@
 import typer
 
 from tallynet.audit.bundle_commands import add_bundle_commands
+from tallynet.audit.evaluation_commands import add_evaluation_commands
 from tallynet.audit.fault_commands import add_fault_commands
 from tallynet.audit.mine_commands import add_mine_commands
 from tallynet.audit.node_commands import add_node_commands
@@ -21,3 +22,4 @@ add_mine_commands(audit_app)
 add_watch_commands(audit_app)
 add_replay_commands(audit_app)
 add_sample_commands(audit_app)
+add_evaluation_commands(audit_app)

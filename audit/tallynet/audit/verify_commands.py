@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tallynet.audit.bundle_file import replace_file, write_file
+from tallynet.audit.evaluation_commands import verify_report
 from tallynet.audit.inspection import (
     Inspection,
     OfflineOption,
@@ -24,6 +25,7 @@ from tallynet.audit.report import (
 )
 from tallynet.audit.verify import Verdict
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, command
+from tallynet.evaluation.report_file import holds_report
 from tallynet.protocol.bundle_checks import CheckResult
 from tallynet.protocol.errors import Misconfigured
 
@@ -42,7 +44,9 @@ def verify_command(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Check everything that a bundle claims, and say what remains unproven.
+    """Check everything that a bundle or a report claims, and say what remains unproven.
+
+    Of the report of an evaluation every number is computed again.
 
     A run that was not anchored when the file was saved and is by now is
     completed from the chain and the node's log, and the file with it.
@@ -57,6 +61,9 @@ def verify_command(
         def say(result: CheckResult) -> None:
             print_check(terminal.out, result)
 
+        if holds_report(Path(source)):
+            known = known_network(network, optional=offline)
+            verify_report(Path(source), known, network, offline, no_upgrade, terminal)
         given = read_source(source)
         found = inspect(given, known_network(network, optional=offline), network, offline, say)
         saved, remark = (False, "") if no_upgrade else _save(found)
