@@ -1,11 +1,9 @@
 """`tallynet evaluate`: a suite of questions as jobs on the network, and what came of them as a report on the record.
 
+    from tallynet.client.evaluate.run import evaluate
+    from tallynet.client.evaluate.suite_file import open_suite
+
 In reading order: `suite_file`, the suite from a folder; `run`, all of it; `asking`, its jobs; `closing`, the report and
-the job that dates it; `report_file`, on disk; `comparison`, with an earlier report; `display` and `commands`, the
+the job that dates it; `comparison`, with an earlier report; `display` and `commands`, the
 command line. What a suite, a number and a report are is in `tallynet.evaluation`, which auditors use too.
 """
-
-from tallynet.client.evaluate.run import evaluate
-from tallynet.client.evaluate.suite_file import open_suite, read_suite
-
-__all__ = ["evaluate", "open_suite", "read_suite"]
