@@ -59,7 +59,7 @@ async def test_the_openai_example_runs_against_a_gateway(tmp_path: Path) -> None
 
 
 def test_the_readme_has_its_commands() -> None:
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
     assert {"demo", "test", "bench"} <= set(TARGETS)
 
 
