@@ -6,10 +6,10 @@
 It runs an `AsyncClient` in a private loop. Calls block the calling thread; Ctrl-C cancels what that thread waits for.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, TypeVar, Unpack
 
 from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
@@ -33,6 +33,8 @@ from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Digest, Milliseconds
+
+R = TypeVar("R")
 
 
 class Client:
@@ -131,7 +133,12 @@ class Client:
 
     def dialogue(self, model: str, system: str = "", **options: Unpack[AskOptions]) -> Dialogue:
         """A dialogue with a model, each question on the record of the answer before: see `Dialogue`."""
-        return Dialogue(lambda turns, terms: self.ask(model, turns, **terms), system, options)
+        return Dialogue(lambda turns, terms: self.stream(model, turns, **terms), system, options)
+
+    def call(self, work: Callable[[AsyncClient], Awaitable[R]]) -> R:
+        """Run a function of the asynchronous client in the client's own loop, and wait for it: for everything that has
+        no method here. Raises what it raises; Ctrl-C cancels it."""
+        return self._portal.call(work)
 
     def wait_for_anchor(self, bundle: Bundle, seconds: float) -> Bundle:
         """See `AsyncClient.wait_for_anchor`."""
