@@ -3,8 +3,9 @@
 In reading order: `client` and `blocking`, its two faces; `order` and `terms` (1); `directory`, `market` and `ranking`,
 who is asked (2); `lines`, `conversation`, `dispatch` and `answer_stream`, how the answer comes (3); `receipt_checks`
 and `answer`, what holds the node to it, and `embedding`, the same for vectors (4); `anchor_wait` (5). `batch` and
-`dialogue` ask more than once, `tasks` in words that are versioned, `documents` about one's own files. `portal` is
-the loop behind the blocking client, `commands` and `display` are the command line; `gateway` serves OpenAI's clients.
+`dialogue` ask more than once, `tasks` in words that are versioned, `documents` about one's own files, `pipelines` as
+Hugging Face's. `portal` is the loop behind the blocking client, `commands` and its siblings are the command line;
+`gateway` serves OpenAI's clients.
 """
 
 from tallynet.client.answer import Answer, Usage, save_bundle
@@ -17,6 +18,7 @@ from tallynet.client.dispatch import Failure
 from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.order import Prompt
+from tallynet.client.pipelines import Pipeline, pipeline
 from tallynet.client.tasks.result import TaskResult
 from tallynet.client.terms import AskOptions
 
@@ -33,8 +35,10 @@ __all__ = [
     "Failure",
     "ModelOnOffer",
     "Outcome",
+    "Pipeline",
     "Prompt",
     "TaskResult",
     "Usage",
+    "pipeline",
     "save_bundle",
 ]

@@ -18,7 +18,7 @@ from tallynet.client.client import AsyncClient, wall_clock
 from tallynet.client.dialogue import Dialogue
 from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.market import ModelOnOffer
-from tallynet.client.order import Prompt
+from tallynet.client.order import Prompt, Turns
 from tallynet.client.portal import Portal
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions
 from tallynet.client.tasks.result import TaskResult
@@ -71,6 +71,14 @@ class Client:
     def ask(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> Answer:
         """See `AsyncClient.ask`, and `AskOptions` for the options."""
         return self._portal.call(lambda client: client.ask(model, prompt, **options))
+
+    def chat(self, model: str, messages: Turns, **options: Unpack[AskOptions]) -> Answer:
+        """See `AsyncClient.chat`."""
+        return self._portal.call(lambda client: client.chat(model, messages, **options))
+
+    def generate(self, model: str, text: str, **options: Unpack[AskOptions]) -> Answer:
+        """See `AsyncClient.generate`."""
+        return self._portal.call(lambda client: client.generate(model, text, **options))
 
     def stream(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> "BlockingStream":
         """See `AsyncClient.stream`."""

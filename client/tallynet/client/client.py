@@ -26,7 +26,7 @@ from tallynet.client.dispatch import Dispatch
 from tallynet.client.embedding import Embedding, EmbedOptions, embed_all, embedding_terms, read_answer
 from tallynet.client.keeping import Keeper
 from tallynet.client.market import ModelOnOffer, gather
-from tallynet.client.order import HIGHEST_PRICE, Prompt, place, read_prompt
+from tallynet.client.order import HIGHEST_PRICE, Prompt, Turns, place, read_prompt
 from tallynet.client.ranking import Candidate, Demand, rank
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions, prepare_task
 from tallynet.client.tasks.result import TaskResult, read_result
@@ -119,6 +119,14 @@ class AsyncClient:
         """
         async with self.stream(model, prompt, **options) as stream:
             return await stream.finish()
+
+    async def chat(self, model: str, messages: Turns, **options: Unpack[AskOptions]) -> Answer:
+        """Answer a dialogue of `{"role": …, "content": …}`, through the model's chat template. As `ask`."""
+        return await self.ask(model, messages, **options)
+
+    async def generate(self, model: str, text: str, **options: Unpack[AskOptions]) -> Answer:
+        """Go on with a text as it is, without a chat template. As `ask`."""
+        return await self.ask(model, Request(text=text), **options)
 
     def stream(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> AnswerStream:
         """As `ask`, in pieces: see `AnswerStream`. What `ask` raises, entering it and reading it raise."""
