@@ -4,8 +4,8 @@ In reading order: `client` and `blocking`, its two faces; `order` and `terms` (1
 who is asked (2); `lines`, `conversation`, `dispatch` and `answer_stream`, how the answer comes (3); `receipt_checks`
 and `answer`, what holds the node to it, `embedding` and `score`, the same for vectors and for given texts (4);
 `anchor_wait` (5). `batch` and `dialogue` ask more than once, `tasks` in words that are versioned, `documents` about
-one's own files, `flow` in graphs of questions. `portal` is the loop behind the blocking client, `commands`,
-`score_commands`, `display` and `surprise` are the command line; `gateway` serves OpenAI's clients.
+one's own files, `flow` in graphs of questions, `evaluate` to measure a model, `pipelines` as Hugging Face's. `portal` is
+the loop behind the blocking client, `commands` and its siblings are the command line; `gateway` serves OpenAI's clients.
 """
 
 from tallynet.client.answer import Answer, Usage, save_bundle
@@ -18,6 +18,7 @@ from tallynet.client.dispatch import Failure
 from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.order import Prompt
+from tallynet.client.pipelines import Pipeline, pipeline
 from tallynet.client.score import Score, ScoreOptions
 from tallynet.client.tasks.result import TaskResult
 from tallynet.client.terms import AskOptions
@@ -35,10 +36,12 @@ __all__ = [
     "Failure",
     "ModelOnOffer",
     "Outcome",
+    "Pipeline",
     "Prompt",
     "Score",
     "ScoreOptions",
     "TaskResult",
     "Usage",
+    "pipeline",
     "save_bundle",
 ]

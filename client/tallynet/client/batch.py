@@ -5,11 +5,11 @@ One that fails ends no other: what has been answered has been paid for.
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import trio
 
 from tallynet.client.answer import Answer
-from tallynet.client.order import Prompt
 from tallynet.protocol.errors import TallyError
 
 Outcome = Answer | TallyError
@@ -18,17 +18,20 @@ Tell = Callable[[int], None]
 
 AT_ONCE = 8
 
+Q = TypeVar("Q")
+A = TypeVar("A")
+
 
 async def ask_each(
-    ask: Callable[[Prompt], Awaitable[Answer]], prompts: Sequence[Prompt], at_once: int, tell: Tell
-) -> list[Outcome]:
+    ask: Callable[[Q], Awaitable[A]], prompts: Sequence[Q], at_once: int, tell: Tell
+) -> list[A | TallyError]:
     """`ask` is called for every prompt, at most `at_once` at a time. Raises ValueError for less than one at a time."""
     if at_once < 1:
         raise ValueError(f"{at_once} questions at a time is no way to ask any")
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, A | TallyError] = {}
     places = trio.CapacityLimiter(at_once)
 
-    async def ask_one(number: int, prompt: Prompt) -> None:
+    async def ask_one(number: int, prompt: Q) -> None:
         async with places:
             try:
                 outcomes[number] = await ask(prompt)

@@ -6,10 +6,10 @@
 It runs an `AsyncClient` in a private loop. Calls block the calling thread; Ctrl-C cancels what that thread waits for.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, TypeVar, Unpack
 
 from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
@@ -20,7 +20,7 @@ from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.flow.anchors import anchor_flow
 from tallynet.client.flow.runner import FinishedFlow, FlowOptions, run_flow
 from tallynet.client.market import ModelOnOffer
-from tallynet.client.order import Prompt
+from tallynet.client.order import Prompt, Turns
 from tallynet.client.portal import Portal
 from tallynet.client.score import TOP, Score, ScoreOptions
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions
@@ -39,6 +39,8 @@ from tallynet.protocol.flow_template import Value
 from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Digest, Milliseconds, TokenIds
+
+R = TypeVar("R")
 
 
 class Client:
@@ -75,6 +77,14 @@ class Client:
     def ask(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> Answer:
         """See `AsyncClient.ask`, and `AskOptions` for the options."""
         return self._portal.call(lambda client: client.ask(model, prompt, **options))
+
+    def chat(self, model: str, messages: Turns, **options: Unpack[AskOptions]) -> Answer:
+        """See `AsyncClient.chat`."""
+        return self._portal.call(lambda client: client.chat(model, messages, **options))
+
+    def generate(self, model: str, text: str, **options: Unpack[AskOptions]) -> Answer:
+        """See `AsyncClient.generate`."""
+        return self._portal.call(lambda client: client.generate(model, text, **options))
 
     def stream(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> "BlockingStream":
         """See `AsyncClient.stream`."""
@@ -156,7 +166,12 @@ class Client:
 
     def dialogue(self, model: str, system: str = "", **options: Unpack[AskOptions]) -> Dialogue:
         """A dialogue with a model, each question on the record of the answer before: see `Dialogue`."""
-        return Dialogue(lambda turns, terms: self.ask(model, turns, **terms), system, options)
+        return Dialogue(lambda turns, terms: self.stream(model, turns, **terms), system, options)
+
+    def call(self, work: Callable[[AsyncClient], Awaitable[R]]) -> R:
+        """Run a function of the asynchronous client in the client's own loop, and wait for it: for everything that has
+        no method here. Raises what it raises; Ctrl-C cancels it."""
+        return self._portal.call(work)
 
     def wait_for_anchor(self, bundle: Bundle, seconds: float) -> Bundle:
         """See `AsyncClient.wait_for_anchor`."""

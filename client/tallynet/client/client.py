@@ -26,7 +26,7 @@ from tallynet.client.dispatch import Dispatch, TellNode, tell_nobody
 from tallynet.client.embedding import Embedding, EmbedOptions, embed_all, embedding_terms, read_answer
 from tallynet.client.keeping import Keeper
 from tallynet.client.market import REPLAYABLE, ModelOnOffer, gather
-from tallynet.client.order import HIGHEST_PRICE, Order, Prompt, place, read_prompt
+from tallynet.client.order import HIGHEST_PRICE, Order, Prompt, Turns, place, read_prompt
 from tallynet.client.ranking import BYTES_PER_TOKEN, Candidate, Demand, rank
 from tallynet.client.score import TOP, Score, ScoreOptions, read_score, score_request, score_terms
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions, prepare_task
@@ -120,6 +120,14 @@ class AsyncClient:
         """
         async with self.stream(model, prompt, **options) as stream:
             return await stream.finish()
+
+    async def chat(self, model: str, messages: Turns, **options: Unpack[AskOptions]) -> Answer:
+        """Answer a dialogue of `{"role": …, "content": …}`, through the model's chat template. As `ask`."""
+        return await self.ask(model, messages, **options)
+
+    async def generate(self, model: str, text: str, **options: Unpack[AskOptions]) -> Answer:
+        """Go on with a text as it is, without a chat template. As `ask`."""
+        return await self.ask(model, Request(text=text), **options)
 
     def stream(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> AnswerStream:
         """As `ask`, in pieces: see `AnswerStream`. What `ask` raises, entering it and reading it raise."""

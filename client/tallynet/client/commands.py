@@ -2,14 +2,11 @@
 
 import sys
 from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from tallynet.client.answer import Answer, save_bundle
 from tallynet.client.blocking import Client
 from tallynet.client.display import (
     describe_answer,
@@ -20,16 +17,14 @@ from tallynet.client.display import (
     models_table,
     nodes_table,
     remarks,
-    summary,
-    write,
 )
 from tallynet.client.embedding import EmbedOptions
 from tallynet.client.market import ModelOnOffer
+from tallynet.client.showing import keep_answer, show_stream
 from tallynet.client.terms import DEADLINE_SECONDS, AskOptions
-from tallynet.console.moments import moment
 from tallynet.console.terminal import FAILED, DebugOption, JsonOption, NetworkOption, Terminal, command
 from tallynet.protocol.advert import Offer
-from tallynet.protocol.errors import Busy, InvalidSignature, Misconfigured, Pending, Refused, Unreachable
+from tallynet.protocol.errors import InvalidSignature, Misconfigured
 from tallynet.protocol.job import MAX_TOKENS
 from tallynet.protocol.keys import address_of_peer
 from tallynet.protocol.request import MAX_REQUEST_BYTES, Message, Request
@@ -129,8 +124,8 @@ def ask(
         )  # fmt: skip
         check_place(save)
         with open_client(network, keep=not no_keep) as client:
-            answer = _show(client, model, request, options, terminal)
-            evidence = _keep(client, answer, save, anchor_wait, terminal) if save else answer.evidence
+            answer = show_stream(client.stream(model, request, **options), terminal)
+            evidence = keep_answer(client, answer, save, anchor_wait, terminal) if save else answer.evidence
         terminal.result(describe_answer(answer, evidence=evidence, saved=save))
         if not answer.status.finished:
             raise typer.Exit(FAILED)
@@ -213,51 +208,6 @@ def _remark(terminal: Terminal, offers: Iterable[ModelOnOffer | Offer]) -> None:
     text = remarks(offers)
     if text:
         terminal.out.print(text)
-
-
-def _show(client: Client, model: str, request: Request, options: AskOptions, terminal: Terminal) -> Answer:
-    """Print the pieces as they come, then the line about them; the line goes to stderr, the text alone to stdout."""
-    stream = client.stream(model, request, **options)
-    try:
-        with ExitStack() as waiting:
-            waiting.enter_context(terminal.notes.status("Looking for a node…"))
-            with stream:
-                for piece in stream:
-                    waiting.close()
-                    write(terminal.out, piece)
-    finally:
-        if stream.text and not stream.text.endswith("\n"):
-            write(terminal.out, "\n")
-        if stream.finished:
-            terminal.notes.print(summary(stream.answer))
-    return stream.answer
-
-
-def _keep(client: Client, answer: Answer, file: Path, seconds: float, terminal: Terminal) -> str:
-    """Save the bundle, and again with its anchor if that comes in time; returns the level of evidence."""
-    answer.save(file)
-    if not seconds:
-        _say_pending(answer, file, terminal)
-        return answer.evidence
-    try:
-        with terminal.notes.status("Waiting for the anchor on the chain…"):
-            bundle = client.wait_for_anchor(answer.bundle(), seconds)
-    except Pending:
-        _say_pending(answer, file, terminal)
-        return answer.evidence
-    except (Busy, Refused, Unreachable) as error:
-        terminal.notes.print(Text(f"The anchor cannot be looked for now: {error}", style="yellow"))
-        _say_pending(answer, file, terminal)
-        return answer.evidence
-    save_bundle(bundle, file)
-    terminal.notes.print(Text(f"Saved in {file}, anchored: it can be checked offline.", style="dim"))
-    return "anchored"
-
-
-def _say_pending(answer: Answer, file: Path, terminal: Terminal) -> None:
-    promised = moment(answer.receipt.receipt.anchor_by)
-    line = f"Saved in {file}, not anchored yet; promised by {promised}. Later: tallynet audit verify {file}"
-    terminal.notes.print(Text(line, style="dim"))
 
 
 def _read_stdin() -> str:

@@ -6,21 +6,26 @@ answer before it as its parent, so that the receipts form a chain.
     print(talk.say("And of France?").text)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from tallynet.client.answer import Answer
 from tallynet.client.terms import AskOptions
 from tallynet.protocol.request import Message
 
-Ask = Callable[[Sequence[Message], AskOptions], Answer]
+if TYPE_CHECKING:
+    from tallynet.client.blocking import BlockingStream
+
+Open = Callable[[Sequence[Message], AskOptions], "BlockingStream"]
 
 
 class Dialogue:
     """For one thread. An answer that was cut short, or an error, leaves the dialogue as it was: ask again."""
 
-    def __init__(self, ask: Ask, system: str, options: AskOptions) -> None:
-        """`ask` puts a whole dialogue to the model. `system` comes first and stays; empty: none."""
-        self._ask = ask
+    def __init__(self, open_stream: Open, system: str, options: AskOptions) -> None:
+        """`open_stream` puts a whole dialogue to the model. `system` comes first and stays; empty: none."""
+        self._open = open_stream
         self._options = options
         self.turns: tuple[Message, ...] = (Message("system", system),) if system else ()
         """All that was said, in order."""
@@ -29,12 +34,20 @@ class Dialogue:
 
     def say(self, text: str) -> Answer:
         """Ask the next question. Raises what `Client.ask` raises."""
+        with self.stream(text) as stream:
+            for _ in stream:
+                continue
+        return stream.answer
+
+    @contextmanager
+    def stream(self, text: str) -> Iterator["BlockingStream"]:
+        """As `say`, in pieces: see `Client.stream`. Left early, or by an error, it is no part of the dialogue."""
         question = Message("user", text)
-        answer = self._ask((*self.turns, question), self._next_options())
-        if answer.status.finished:
-            self.turns = (*self.turns, question, Message("assistant", answer.text))
-            self.answers.append(answer)
-        return answer
+        with self._open((*self.turns, question), self._next_options()) as stream:
+            yield stream
+        if stream.finished and stream.answer.status.finished:
+            self.turns = (*self.turns, question, Message("assistant", stream.answer.text))
+            self.answers.append(stream.answer)
 
     def _next_options(self) -> AskOptions:
         """The parents that the user named belong to the first question; then it is the answer before."""

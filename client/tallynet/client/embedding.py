@@ -11,6 +11,7 @@ from tallynet.client.terms import DEADLINE_SECONDS, Terms, read_terms
 from tallynet.protocol.embedding import EMBED_SAMPLING, Vector, decode_embedding
 from tallynet.protocol.errors import NodeUnreachable, TallyError
 from tallynet.protocol.job import Task
+from tallynet.protocol.receipt import VerifiedReceipt
 from tallynet.protocol.units import Address, Digest
 
 AT_ONCE = 8
@@ -35,6 +36,15 @@ class Embedding:
     """Of length 1."""
     answer: Answer
     """With the receipt, the price and the bundle."""
+
+    @property
+    def receipt(self) -> VerifiedReceipt:
+        return self.answer.receipt
+
+    @property
+    def evidence(self) -> str:
+        """See `Answer.evidence`."""
+        return self.answer.evidence
 
 
 def embedding_terms(

@@ -20,7 +20,8 @@ from tallynet.protocol.request import Message, Request, decode_request, encode_r
 from tallynet.protocol.units import Digest, Milliseconds, ModelId, TokenIds, Wei
 from tallynet.protocol.wire import Submit
 
-Prompt = str | Sequence[Message | Mapping[str, str]] | Request
+Turns = Sequence[Message | Mapping[str, str]]
+Prompt = str | Turns | Request
 """One user message, a dialogue of `{"role": …, "content": …}`, or a `Request`, e.g. `Request(text="Once upon")` for
 a text that the model continues without its chat template."""
 

@@ -8,10 +8,14 @@ from typing import Annotated
 import typer
 
 from tallynet.audit.commands import audit_app
+from tallynet.client.chat_command import chat
 from tallynet.client.commands import ask, embed, models, nodes
+from tallynet.client.document_command import answer
 from tallynet.client.evaluate.commands import evaluate_command
 from tallynet.client.gateway.commands import gateway_app
 from tallynet.client.score_commands import score
+from tallynet.client.summary_command import summarise_file
+from tallynet.client.task_commands import code, run
 from tallynet.devnet.bench.command import bench_app
 from tallynet.devnet.calibrate import calibrate
 from tallynet.devnet.cheats.command import cheats
@@ -50,9 +54,10 @@ def tallynet(
 
 
 devnet_app.command()(cheats)
-for command in (ask, embed, score, models, nodes, demo, calibrate):
+for command in (ask, run, answer, code, chat, embed, score, models, nodes, demo, calibrate):
     app.command()(command)
 app.command("evaluate")(evaluate_command)
+app.command("summarise")(summarise_file)
 GROUPS = {
     "gateway": gateway_app, "audit": audit_app, "node": node_app, "log": log_app, "devnet": devnet_app,
     "bench": bench_app,

@@ -24,12 +24,10 @@ from tests.engine.embedders import make_embedder
 
 DOCUMENTS = [Document("japan.md", "Tokyo is the capital of Japan."), Document("bread.md", "In German bread is Brot.")]
 CITING = (ChunkBody((7, 8), "It is Tokyo [1][2, 9].", (-0.5, -0.5)),)
+VECTOR = ChunkBody((), encode_embedding((0.6, 0.8)), ())
 EMBEDS: dict[str, Any] = {
-    "task": Task.EMBED,
-    "name": "vectors",
-    "model": ModelId(b"\1" * 32),
-    "pieces": (ChunkBody((), encode_embedding((0.6, 0.8)), ()),),
-}
+    "task": Task.EMBED, "name": "vectors", "model": ModelId(b"\1" * 32), "pieces": (VECTOR,),
+}  # fmt: skip
 PASSAGES = [Passage("a.md", number, f"Passage {number}.") for number in (1, 2, 3)]
 
 

@@ -1,0 +1,159 @@
+"""`tallynet run` and `tallynet code`: tasks from the command line."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tallynet.client.commands import (
+    ANCHOR_WAIT_SECONDS,
+    AnchorOption,
+    ConsentOption,
+    DeadlineOption,
+    NodeOption,
+    NoKeepOption,
+    PriceOption,
+    SaveOption,
+    TemperatureOption,
+    check_place,
+    open_client,
+)
+from tallynet.client.task_options import (
+    ModelOption,
+    ShowOption,
+    TaskTokensOption,
+    TemplatesOption,
+    TextArgument,
+    ask_options,
+    choose_model,
+    read_text,
+)
+from tallynet.client.task_telling import Proof, run_prepared
+from tallynet.client.tasks.shelf import find_template
+from tallynet.client.tasks.template import Template
+from tallynet.client.terms import DEADLINE_SECONDS
+from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, command
+from tallynet.protocol.errors import Misconfigured
+
+MAX_SCHEMA_BYTES = 64 * 1024
+
+TaskArgument = Annotated[
+    str, typer.Argument(help="translate, classify, extract, … or one of your own; NAME@2 is version 2.")
+]
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option("--input", "-i", metavar="NAME=VALUE", help="An input of the template; repeat it for others.",
+                 show_default=False),
+]  # fmt: skip
+ToOption = Annotated[str, typer.Option("--to", help="translate: the language, fr or French.")]
+LabelOption = Annotated[
+    list[str] | None, typer.Option("--label", help="classify: one of the labels; repeat it.", show_default=False)
+]
+SchemaOption = Annotated[
+    Path | None, typer.Option("--schema", metavar="FILE", help="extract: a JSON schema.", show_default=False)
+]
+LanguageOption = Annotated[str, typer.Option("--language", help="The programming language.")]
+
+
+def run(
+    task: TaskArgument,
+    text: TextArgument,
+    model: ModelOption = "",
+    to: ToOption = "",
+    label: LabelOption = None,
+    schema: SchemaOption = None,
+    inputs: InputOption = None,
+    templates: TemplatesOption = None,
+    show: ShowOption = False,
+    save: SaveOption = None,
+    max_tokens: TaskTokensOption = None,
+    temperature: TemperatureOption = 0.0,
+    node: NodeOption = "",
+    max_price: PriceOption = None,
+    deadline: DeadlineOption = DEADLINE_SECONDS,
+    anchor_wait: AnchorOption = ANCHOR_WAIT_SECONDS,
+    audit_consent: ConsentOption = False,
+    no_keep: NoKeepOption = False,
+    network: NetworkOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Ask a model in the words of a template: translate, answer, classify, extract, code, dialogue, summarise.
+
+    Prints the answer; of classify the label, of extract the JSON, and exits 1 when the answer is neither.
+
+    Example: tallynet run translate --to fr "cat"
+    """
+    with command(as_json=as_json, debug=debug) as terminal:
+        template = find_template(task, templates)
+        filled = _read_inputs(template, text, to, label, schema, inputs or ())
+        options = ask_options(max_tokens, temperature, node, max_price, deadline, audit_consent)
+        check_place(save)
+        with open_client(network, keep=not no_keep) as client:
+            prepared = client.prepare_task(choose_model(client, model), template, filled)
+            run_prepared(client, prepared, options, Proof(save, anchor_wait), terminal, show=show)
+
+
+def code(
+    text: TextArgument,
+    model: ModelOption = "",
+    language: LanguageOption = "",
+    templates: TemplatesOption = None,
+    show: ShowOption = False,
+    save: SaveOption = None,
+    max_tokens: TaskTokensOption = None,
+    temperature: TemperatureOption = 0.0,
+    node: NodeOption = "",
+    max_price: PriceOption = None,
+    deadline: DeadlineOption = DEADLINE_SECONDS,
+    anchor_wait: AnchorOption = ANCHOR_WAIT_SECONDS,
+    no_keep: NoKeepOption = False,
+    network: NetworkOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Have a model write code: the code goes to stdout, everything else to stderr.
+
+    Example: tallynet code "Write one line of Python that reverses the list numbers."
+    """
+    with command(as_json=as_json, debug=debug) as terminal:
+        filled = {"text": read_text(text), "language": language}
+        options = ask_options(max_tokens, temperature, node, max_price, deadline)
+        check_place(save)
+        with open_client(network, keep=not no_keep) as client:
+            prepared = client.prepare_task(choose_model(client, model), "code", filled, templates=templates)
+            run_prepared(client, prepared, options, Proof(save, anchor_wait), terminal, show=show)
+
+
+def _read_inputs(
+    template: Template, text: str, to: str, labels: Sequence[str] | None, schema: Path | None, others: Sequence[str]
+) -> dict[str, object]:
+    """The inputs by their names. The text is the first one of the template."""
+    filled: dict[str, object] = {next(iter(template.inputs)): read_text(text)}
+    if to:
+        filled["to"] = to
+    if labels:
+        filled["labels"] = labels
+    if schema is not None:
+        filled["schema"] = _read_schema(schema)
+    for pair in others:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise Misconfigured(f"{pair[:80]!r} is no input.", remedy="Write it as NAME=VALUE.")
+        filled[name] = value
+    return filled
+
+
+def _read_schema(file: Path) -> object:
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_SCHEMA_BYTES + 1)
+        if len(data) > MAX_SCHEMA_BYTES:
+            raise Misconfigured(f"{file} has more than {MAX_SCHEMA_BYTES} bytes.", remedy="Shorten the schema.")
+        return json.loads(data)
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be read: {error.strerror}.", remedy="Check the file.") from error
+    except (ValueError, RecursionError) as error:
+        raise Misconfigured(f"{file} is no JSON: {error}.", remedy="Correct it.") from error
