@@ -58,6 +58,8 @@ class EngineInfo:
     """What the model does. For `EMBED` a piece without tokens is the whole answer (spec chapter 3, "Embeddings")."""
     unheeded: tuple[str, ...] = ()
     """Sampling parameters that this engine cannot follow, by their names in `Sampling`."""
+    planned_bytes: int = 0
+    """The most memory that its plan says it takes (`plan.py`); 0 for an engine that needs no plan."""
 
     @classmethod
     def of(
@@ -72,6 +74,7 @@ class EngineInfo:
         evidence: str = "replayable",
         task: Task = Task.GENERATE,
         unheeded: tuple[str, ...] = (),
+        planned_bytes: int = 0,
     ) -> Self:
         """With the digests `model` and `runtime` computed."""
         return cls(
@@ -86,6 +89,7 @@ class EngineInfo:
             evidence=evidence,
             task=task,
             unheeded=unheeded,
+            planned_bytes=planned_bytes,
         )
 
 

@@ -59,6 +59,7 @@ class Loaded(Message, frozen=True):
     evidence: str
     task: Task
     unheeded: tuple[str, ...]
+    planned_bytes: int
     tokens_per_second: float
 
 

@@ -69,6 +69,7 @@ class TransformersEngine:
             context_length=context,
             vocabulary_size=vocabulary_size(self._model),
             slots=self._trial.batch.slots,
+            planned_bytes=plan.total,
         )
         self._tokenizing = trio.CapacityLimiter(1)
         self._worker: Worker | None = None
