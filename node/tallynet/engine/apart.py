@@ -132,6 +132,10 @@ class ApartEngine:
         """Of the present process."""
         return self._child.process.pid
 
+    def close(self) -> None:
+        """End the process of an engine that will not run. Blocks until it has ended; `run` does the same at its end."""
+        self._child.end()
+
     def load(self) -> EngineLoad:
         running = sum(asked.admitted for asked in self._generations)
         return EngineLoad(running, len(self._generations) - running, self._tokens_per_second)
