@@ -24,6 +24,7 @@ class EmbedOptions(TypedDict, total=False):
     max_price_wei: int | None
     parents: Sequence[Digest]
     node: Address | None
+    audit_consent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,12 @@ def embedding_terms(
     max_price_wei: int | None = None,
     parents: Sequence[Digest] = (),
     node: Address | None = None,
+    audit_consent: bool = False,
 ) -> Terms:
     """Raises `InvalidJob` for numbers that no job can carry."""
     terms = read_terms(
         deadline_seconds=deadline_seconds, max_price_wei=max_price_wei, parents=parents, node=node,
-        max_tokens=EMBED_SAMPLING.max_tokens,
+        audit_consent=audit_consent, max_tokens=EMBED_SAMPLING.max_tokens,
     )  # fmt: skip
     return replace(terms, task=Task.EMBED)
 
