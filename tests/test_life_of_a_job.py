@@ -66,7 +66,7 @@ def sign_the_job(devnet: Devnet) -> Submit:
     secret = secrets.token_bytes(32)
     job = Job(
         client=CLIENT.address,
-        model=devnet.nodes[0].node.engine.info.model,
+        model=devnet.nodes[0].node.engines.first.model,
         request=commit_request(request_salt(secret), request),
         sampling=Sampling(max_tokens=MAX_TOKENS),
         deadline=Milliseconds(int(1000 * clock()) + 60_000),

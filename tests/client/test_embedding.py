@@ -45,6 +45,15 @@ async def test_one_text_is_not_taken_apart_into_letters(world: World) -> None:
         assert len(await client.embed("vectors", "one text")) == 1
 
 
+@pytest.mark.parametrize("consent", [False, True])
+async def test_a_vector_may_be_audited_where_its_client_says_so(world: World, consent: bool) -> None:
+    node = await world.node(**EMBEDS)
+    async with world.client() as client:
+        await client.embed("vectors", ["first", "second"], audit_consent=consent)
+
+    assert [submit.signed.job.audit_consent for submit in node.submits] == [consent] * 2
+
+
 async def test_a_vector_costs_its_prompt_alone(world: World) -> None:
     await world.node(**EMBEDS, prompt_price=2, completion_price=3)
     async with world.client() as client:
@@ -135,9 +144,13 @@ async def test_no_text_is_no_job(world: World) -> None:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    transport = HostedTransport({**EMBEDS, "evidence": "signature-only"})
-    monkeypatch.setattr(commands, "open_client", lambda _, keep=True: transport.client())
+def hosted() -> HostedTransport:
+    return HostedTransport({**EMBEDS, "evidence": "signature-only"})
+
+
+@pytest.fixture
+def run(hosted: HostedTransport, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    monkeypatch.setattr(commands, "open_client", lambda _, keep=True: hosted.client())
     return lambda *arguments: CliRunner().invoke(app, list(arguments), env={"COLUMNS": "80", "TERM": "dumb"})
 
 
@@ -147,6 +160,16 @@ def test_vectors_as_json(run: Callable[..., Any]) -> None:
     assert [entry["vector"] for entry in told["embeddings"]] == [pytest.approx(VECTOR, abs=1e-3)] * 2
     assert {entry["finish"] for entry in told["embeddings"]} <= {"eos", "length", "stop"}
     assert all("text" not in entry for entry in told["embeddings"])
+
+
+@pytest.mark.parametrize("options", [(), ("--audit-consent",)])
+def test_consent_on_the_command_line(
+    run: Callable[..., Any], hosted: HostedTransport, options: tuple[str, ...]
+) -> None:
+    assert run("embed", "vectors", "a text", *options, "--json").exit_code == 0
+
+    (submit,) = hosted.nodes[0].submits
+    assert submit.signed.job.audit_consent is bool(options)
 
 
 def test_vectors_for_people(run: Callable[..., Any]) -> None:

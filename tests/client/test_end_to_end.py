@@ -14,6 +14,7 @@ from tallynet.ledger.memory import MemoryLedger
 from tallynet.network.host import Libp2pTransport
 from tallynet.network.transport import PeerAddress, Stream
 from tallynet.node.config import NodeConfig
+from tallynet.node.engines import Engines
 from tallynet.node.service import Node, Running
 from tallynet.protocol.bundle_checks import State, verify_bundle
 from tallynet.protocol.keys import Key
@@ -32,7 +33,7 @@ async def running_node(ledger: MemoryLedger, folder: Path, engine: FakeEngine) -
         keystore=folder / "key", data=folder, network=folder / "network.json", http="", anchor_seconds=0.2,
         drain_seconds=1.0, completion_price_wei=7,
     )  # fmt: skip
-    node = Node(config, NODE, transport, ledger, engine)
+    node = Node(config, NODE, transport, ledger, Engines.of(config, engine))
     await ledger.register(Key.generate(), NODE, Wei(10**18), "")
     async with trio.open_nursery() as nursery:
         yield await nursery.start(_run, node)

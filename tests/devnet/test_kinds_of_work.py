@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tallynet.audit.embedding_replay import replay_embedding
+from tallynet.audit.embedding_replay import EmbeddingReplayer
 from tallynet.audit.judgement import Verdict
 from tallynet.client.answer import save_bundle
 from tallynet.client.client import AsyncClient
@@ -100,7 +100,7 @@ async def test_a_vector_is_a_job_whose_receipt_verifies_and_replays(tmp_path: Pa
     opening = bundle.opening
     assert isinstance(opening, Whole)
     swapped = replace(bundle, opening=replace(opening, chunks=second.answer.chunks))
-    judgement = replay_embedding(directory, choose_hardware("cpu", "float32"), swapped, "float32")
+    judgement = EmbeddingReplayer(directory, choose_hardware("cpu", "float32")).replay(swapped, "float32")
     assert (judgement.verdict, judgement.reason[:3]) == (Verdict.FAIL, "(2)")
 
     judge = Embedder(directory, choose_hardware("cpu", "float32"))

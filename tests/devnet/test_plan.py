@@ -35,7 +35,7 @@ def test_every_node_gets_a_configuration_that_a_node_can_read(tmp_path: Path) ->
 
     assert [config.data for config in configs] == [tmp_path / "node-1" / "data", tmp_path / "node-2" / "data"]
     assert {config.anchor_seconds for config in configs} == {2.0}
-    assert {config.model for config in configs} == {"fake"}
+    assert {model.model for config in configs for model in config.served} == {"fake"}
     assert len({*(config.listen for config in configs), *(config.http for config in configs)}) == 4
     for seat, config in zip(seats, configs, strict=True):
         assert seat.member.multiaddr == f"{config.listen[0]}/p2p/{seat.member.key.peer_id}"
@@ -47,6 +47,15 @@ def test_a_model_directory_is_named_absolutely(tmp_path: Path, monkeypatch: pyte
 
     assert plan(tmp_path, model="model").model_source == str(tmp_path / "model")
     assert plan(tmp_path, model="owner/model").model_source == "owner/model"
+
+
+def test_every_node_serves_all_models_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    seats = prepare(plan(tmp_path, more=("model", "openai:http://127.0.0.1:1/v1#m")))
+
+    served = [[model.model for model in NodeConfig.read(seat.config, {}).served] for seat in seats]
+    assert served == [["fake", str(tmp_path / "model"), "openai:http://127.0.0.1:1/v1#m"]] * 2
 
 
 def test_a_second_start_keeps_the_keys_and_clears_the_logs(tmp_path: Path) -> None:

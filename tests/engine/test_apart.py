@@ -4,10 +4,13 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 import trio
+from trio.testing import MockClock
 
+from tallynet.engine import apart as apart_module
 from tallynet.engine import open_engine
 from tallynet.engine.apart import ApartEngine
 from tallynet.engine.evidence import read_records
@@ -78,6 +81,25 @@ async def test_killed_process_ends_its_generations_and_another_one_goes_on(apart
     with trio.fail_after(SECONDS):
         assert (await _read_with_patience(apart)).tokens == expected.tokens
     assert apart.pid != killed
+
+
+async def test_a_process_that_is_refused_at_its_restart_is_started_again(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """It started once with the same settings, so a refusal is about the moment: the memory, or files in the middle of
+    a copy. The other models of the node go on."""
+    answers: list[TallyError | str] = [Misconfigured("4 slots of 128 tokens need 9 GB"), Unreachable("gone"), "a child"]
+
+    def start(settings: str) -> str:
+        if isinstance(answer := answers.pop(0), TallyError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(apart_module, "_start", start)
+    began = trio.current_time()
+
+    assert cast(object, await apart_module._start_patiently("{}")) == "a child"
+    assert trio.current_time() - began >= 1 + 2 + 4
 
 
 async def _read_with_patience(apart: ApartEngine) -> Read:

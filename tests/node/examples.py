@@ -11,6 +11,7 @@ from tallynet.engine import Engine, EngineInfo, EngineLoad, FakeEngine, Generati
 from tallynet.node.admission import Admission
 from tallynet.node.config import NodeConfig
 from tallynet.node.desk import Desk
+from tallynet.node.engines import Engines
 from tallynet.node.generation import Worker
 from tallynet.node.journal import Journal, open_journal
 from tallynet.node.metrics import Metrics
@@ -183,12 +184,13 @@ class HeldEngine:
 
 
 @asynccontextmanager
-async def open_desk(folder: Path, engine: Engine, **settings: Any) -> AsyncIterator[Desk]:
+async def open_desk(folder: Path, *engines: Engine, **settings: Any) -> AsyncIterator[Desk]:
     """A desk with its log in `folder`; what still runs at the end is cut off, as by a power cut."""
     config = valid_config(folder, **settings)
     with open_journal(config.data, NODE.address, DOMAIN) as journal:
         async with trio.open_nursery() as nursery:
-            await nursery.start(lambda task_status: engine.run(task_status=task_status))
-            worker = Worker(config, NODE, DOMAIN, engine, journal, clock)
-            yield Desk(Admission(config, DOMAIN, engine), worker, Metrics(), nursery, valid_offer)
+            served = Engines.of(config, *engines)
+            await nursery.start(lambda task_status: served.run(task_status=task_status))
+            worker = Worker(config, NODE, DOMAIN, journal, clock)
+            yield Desk(Admission(config, DOMAIN, served), worker, Metrics(), nursery)
             nursery.cancel_scope.cancel()

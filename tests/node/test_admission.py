@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from tallynet.engine import FakeEngine
 from tallynet.engine.fake import encode
 from tallynet.node.admission import Admission, Admitted
+from tallynet.node.engines import Engines
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Busy, InvalidJob, Unreachable
 from tallynet.protocol.job import Sampling, Task
@@ -43,10 +44,11 @@ def admit(tmp_path: Path) -> Admit:
         now: Milliseconds = START,
         **engine: Any,
     ) -> Admitted:
-        model = OtherEngine(engine)
-        admission = Admission(valid_config(tmp_path, max_tokens=100, queue=2), DOMAIN, model)
+        config = valid_config(tmp_path, max_tokens=100, queue=2)
+        admission = Admission(config, DOMAIN, Engines.of(config, OtherEngine(engine)))
         job = admission.identify(submit, now)
-        return await admission.admit(submit, job, valid_offer(prompt_price=prompt_price, completion_price=price), taken)
+        served, offer = admission.choose(job), valid_offer(prompt_price=prompt_price, completion_price=price)
+        return await admission.admit(submit, job, served, offer, taken)
 
     return check
 
@@ -209,10 +211,12 @@ async def test_an_engine_that_is_gone_defers(tmp_path: Path) -> None:
         async def tokenize(self, request: Request) -> TokenIds:
             raise Unreachable("the server behind this model does not answer in time")
 
-    admission, submit = Admission(valid_config(tmp_path), DOMAIN, GoneEngine()), valid_submit()
+    config, submit = valid_config(tmp_path), valid_submit()
+    admission = Admission(config, DOMAIN, Engines.of(config, GoneEngine()))
+    job = admission.identify(submit, START)
 
     with pytest.raises(Busy, match="does not answer") as caught:
-        await admission.admit(submit, admission.identify(submit, START), valid_offer(), 0)
+        await admission.admit(submit, job, admission.choose(job), valid_offer(), 0)
     assert caught.value.retry_after_ms > 0
 
 
@@ -270,7 +274,7 @@ async def test_7_just_as_dear_as_the_ceiling(admit: Admit) -> None:
 
 
 async def test_8_no_room_in_the_queue(admit: Admit) -> None:
-    with pytest.raises(Busy, match=r"^\(8\) 6 jobs run or wait here, there is room for 6") as caught:
+    with pytest.raises(Busy, match=r"^\(8\) 6 jobs of this model run or wait here, there is room for 6") as caught:
         await admit(valid_submit(), taken=6)
 
     assert 250 <= caught.value.retry_after_ms <= 60_000

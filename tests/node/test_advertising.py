@@ -1,7 +1,8 @@
 """(2) What a node says of itself, and what it believes of others."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tallynet.network.frames import INFO_ANSWER
 from tallynet.network.memory import MemoryNetwork, MemoryTransport
 from tallynet.network.transport import PeerAddress
 from tallynet.node.advertising import LIFETIMES, Advertising
+from tallynet.node.engines import Engines
 from tallynet.protocol.advert import MAX_TTL_MS, Advert, Offer, SignedAdvert, sign_advert, verify_advert
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Milliseconds, ModelId
@@ -38,7 +40,8 @@ class Market:
 
     node: Advertising
     peer: MemoryTransport
-    jobs: list[int] = field(default_factory=lambda: [0])
+    jobs: Counter[ModelId]
+    """How many each model has."""
 
     @property
     def address(self) -> PeerAddress:
@@ -56,10 +59,11 @@ async def market(tmp_path: Path) -> AsyncIterator[Market]:
     network, engine = MemoryNetwork(), FakeEngine(slots=4, tokens_per_second=123.4)
     transport, peer = MemoryTransport(network, NODE), MemoryTransport(network, STRANGER)
     config = valid_config(tmp_path, advert_seconds=10.0, completion_price_wei=7)
-    jobs = [0]
+    engines, jobs = Engines.of(config, engine, FakeEngine("parrot", slots=2)), Counter[ModelId]()
     node = Advertising(
-        config, NODE, DOMAIN, engine, transport, AddressBook(DOMAIN, clock), clock, lambda: jobs[0], (), PaperJournal()
-    )
+        config, NODE, DOMAIN, engines, transport, AddressBook(DOMAIN, clock), clock, jobs.__getitem__, (),
+        PaperJournal(),
+    )  # fmt: skip
     transport.serve(INFO_PROTOCOL, node.serve)
     async with transport.run(), peer.run():
         yield Market(node, peer, jobs)
@@ -73,15 +77,16 @@ def foreign(number: int, offers: tuple[Offer, ...] = (valid_offer(),)) -> Signed
 
 
 async def test_an_advert_says_what_the_node_offers(market: Market) -> None:
-    market.jobs[0] = 6
+    market.jobs[MODEL] = 6
 
     advert = verify_advert(market.node.sign(), DOMAIN, clock()).advert
 
     assert advert.peer == NODE.peer_id
     assert advert.addresses == market.node.transport.addresses
-    (offer,) = advert.offers
-    assert (offer.model, offer.completion_price, offer.tokens_per_second) == (MODEL, 7, 123)
-    assert (offer.slots, offer.free_slots, offer.waiting) == (4, 0, 2)
+    busy, idle = advert.offers
+    assert (busy.model, busy.completion_price, busy.tokens_per_second) == (MODEL, 7, 123)
+    assert (busy.slots, busy.free_slots, busy.waiting) == (4, 0, 2)
+    assert (idle.name, idle.slots, idle.free_slots, idle.waiting) == ("parrot", 2, 2, 0)
 
 
 async def test_it_is_believed_for_six_repetitions(autojump_clock: MockClock, market: Market) -> None:
@@ -105,8 +110,8 @@ async def test_a_restart_supersedes_everything_before(autojump_clock: MockClock,
     old = verify_advert(market.node.sign(), DOMAIN, clock())
     await trio.sleep(1)
     again = Advertising(
-        market.node.config, NODE, DOMAIN, market.node.engine, market.node.transport, AddressBook(DOMAIN, clock), clock,
-        lambda: 0, (), PaperJournal(),
+        market.node.config, NODE, DOMAIN, market.node.engines, market.node.transport, AddressBook(DOMAIN, clock), clock,
+        lambda model: 0, (), PaperJournal(),
     )  # fmt: skip
 
     new = verify_advert(again.sign(), DOMAIN, clock())
@@ -135,6 +140,22 @@ async def test_who_asks_hears_of_the_node_and_of_those_it_knows(steady_clock: Mo
 
     assert len((await market.ask()).adverts()) == 2
     assert len((await market.ask(MODEL)).adverts(MODEL)) == 2
+
+
+async def test_every_model_of_a_node_is_found(steady_clock: MockClock, market: Market) -> None:
+    for served in market.node.engines:
+        (known,) = (await market.ask(served.model)).adverts(served.model)
+        assert known.node == NODE.address
+
+
+async def test_every_model_has_a_provider_record(autojump_clock: MockClock, market: Market) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(market.node.provide)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+
+    for served in market.node.engines:
+        assert [peer.peer for peer in await market.peer.providers(served.model)] == [NODE.peer_id]
 
 
 async def test_who_asks_for_another_model_hears_nothing(steady_clock: MockClock, market: Market) -> None:

@@ -23,6 +23,7 @@ from tallynet.network.frames import FROM_NODE, INFO_ANSWER, LOG_ANSWER, EndOfStr
 from tallynet.network.host import Libp2pTransport
 from tallynet.network.log_reader import LogReader
 from tallynet.network.transport import Stream
+from tallynet.node.engines import Engines
 from tallynet.node.service import Node, Running, wall_clock
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import NodeUnreachable
@@ -241,7 +242,7 @@ async def frames_of(stream: Stream) -> AsyncIterator[Frame]:
 async def open_service(folder: Path) -> AsyncIterator[Service]:
     config = valid_config(folder, max_tokens=1000, completion_price_wei=1, drain_seconds=1.0)
     host = Libp2pTransport(NODE, listen=("/ip4/127.0.0.1/tcp/0",))
-    node = Node(config, NODE, host, LEDGER, FakeEngine(context_length=CONTEXT))
+    node = Node(config, NODE, host, LEDGER, Engines.of(config, FakeEngine(context_length=CONTEXT)))
     await LEDGER.register(CLIENT, NODE, Wei(10**18), "")
     transport = Libp2pTransport(STRANGER, listen=())
     async with trio.open_nursery() as nursery:

@@ -143,7 +143,7 @@ async def test_beyond_the_queue_is_busy_with_a_time(steady_clock: MockClock, des
     for number in range(3):
         await desk.take(another(number))
 
-    with pytest.raises(Busy, match=r"\(8\) 3 jobs run or wait here, there is room for 3") as caught:
+    with pytest.raises(Busy, match=r"\(8\) 3 jobs of this model run or wait here, there is room for 3") as caught:
         await desk.take(another(3))
     assert caught.value.retry_after_ms >= 250
 
@@ -349,5 +349,5 @@ async def test_what_is_counted(steady_clock: MockClock, desk: Desk, engine: Held
     await trio.testing.wait_all_tasks_blocked()
 
     text = desk.metrics.text().decode()
-    assert 'tallynet_jobs_total{status="length"} 1.0' in text
-    assert "tallynet_completion_tokens_total 20.0" in text
+    assert 'tallynet_jobs_total{model="fake",status="length"} 1.0' in text
+    assert 'tallynet_completion_tokens_total{model="fake"} 20.0' in text

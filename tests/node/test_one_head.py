@@ -23,6 +23,7 @@ from tallynet.network.memory import MemoryNetwork, MemoryTransport
 from tallynet.network.transport import PeerAddress
 from tallynet.node.advertising import Advertising
 from tallynet.node.anchoring import LOOK_SECONDS, Anchoring
+from tallynet.node.engines import Engines
 from tallynet.node.journal import LOOK_HOLDS_SECONDS, Journal, open_journal
 from tallynet.node.log_desk import LogDesk
 from tallynet.node.log_file import LOG_NAME, adopt_log
@@ -282,8 +283,9 @@ async def test_an_anchor_is_not_posted_for_a_log_that_is_no_longer_ours(tmp_path
 def advertising(network: MemoryNetwork, key: Key, folder: Path, size: int, *peers: Key) -> Advertising:
     transport = MemoryTransport(network, key)
     known = tuple(PeerAddress(peer.peer_id, MemoryTransport(network, peer).addresses) for peer in peers)
+    config, book = valid_config(folder), AddressBook(DOMAIN, clock)
     return Advertising(
-        valid_config(folder), key, DOMAIN, FakeEngine(), transport, AddressBook(DOMAIN, clock), clock, lambda: 0, known,
+        config, key, DOMAIN, Engines.of(config, FakeEngine()), transport, book, clock, lambda model: 0, known,
         PaperJournal(range(size)),
     )  # fmt: skip
 
@@ -454,7 +456,8 @@ async def test_a_restored_backup_is_not_started_when_a_peer_knows_better(
     async with a_peer_that_heard(tmp_path, advert_of(tmp_path, 2)) as network:
         peers = (PeerAddress(STRANGER.peer_id, MemoryTransport(network, STRANGER).addresses),)
         transport = MemoryTransport(network, NODE)
-        node = Node(valid_config(tmp_path), NODE, transport, ledger, FakeEngine(), peers, clock=clock)
+        config = valid_config(tmp_path)
+        node = Node(config, NODE, transport, ledger, Engines.of(config, FakeEngine()), peers, clock=clock)
         with pytest.RaisesGroup(Misconfigured, flatten_subgroups=True, allow_unwrapped=True):
             await node.run()
 

@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
+from tallynet.engine import joint_plan
+from tallynet.engine.joint_plan import PROCESS_BYTES
 from tallynet.node.commands import node_app
 
 TINY = Path(__file__).parents[2] / "devnet" / "tallynet" / "devnet" / "models" / "tally-tiny"
@@ -24,11 +28,30 @@ def test_half_the_bytes_a_number_take_half_the_memory() -> None:
     assert (whole["weights"], whole["kv"]) == (2 * half["weights"], 2 * half["kv"])
 
 
+def test_several_models_are_planned_together() -> None:
+    one, both = _plan("--slots", "4"), _invoke(str(TINY), str(TINY), "--slots", "4")
+
+    assert [model["total"] for model in both["models"]] == [one["total"]] * 2
+    assert both["total"] == 2 * (one["total"] + PROCESS_BYTES)
+
+
+def test_models_that_do_not_fit_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joint_plan, "free_bytes", lambda device: 1000)
+
+    told = _invoke(str(TINY), str(TINY), "--context", "256")
+    assert told["error"]["code"] == "misconfigured"
+    assert "2 models need" in told["error"]["message"]
+
+
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     assert CliRunner().invoke(node_app, ["plan", str(tmp_path)]).exit_code != 0
 
 
-def _plan(*options: str) -> dict[str, int]:
-    shown = CliRunner().invoke(node_app, ["plan", str(TINY), "--device", "cpu", *options, "--json"])
-    told: dict[str, int] = json.loads(shown.output.splitlines()[-1])
+def _plan(*options: str) -> dict[str, Any]:
+    return _invoke(str(TINY), *options)
+
+
+def _invoke(*arguments: str) -> dict[str, Any]:
+    shown = CliRunner().invoke(node_app, ["plan", *arguments, "--device", "cpu", "--json"])
+    told: dict[str, Any] = json.loads(shown.stdout.splitlines()[-1])
     return told

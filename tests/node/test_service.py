@@ -14,6 +14,7 @@ from tallynet.ledger import MemoryLedger
 from tallynet.network.frames import FROM_NODE, INFO_ANSWER, receive_frame, send_frame
 from tallynet.network.memory import MemoryNetwork, MemoryTransport
 from tallynet.network.transport import Stream
+from tallynet.node.engines import Engines
 from tallynet.node.journal import open_journal
 from tallynet.node.service import Node, Running
 from tallynet.protocol.advert import Advert
@@ -69,7 +70,7 @@ async def open_world(folder: Path, engine: HeldEngine, ledger: MemoryLedger, **s
     """Left by stopping the node gracefully."""
     network = MemoryNetwork()
     config = valid_config(folder, **settings)
-    node = Node(config, NODE, MemoryTransport(network, NODE), ledger, engine, clock=clock)
+    node = Node(config, NODE, MemoryTransport(network, NODE), ledger, Engines.of(config, engine), clock=clock)
     client = MemoryTransport(network, STRANGER, listen=False)
     async with trio.open_nursery() as nursery, client.run():
         running: Running = await nursery.start(lambda task_status: node.run(task_status=task_status))
@@ -131,7 +132,7 @@ async def test_a_lost_line_that_nobody_picks_up_ends_the_job(
                 world.network.cut(STRANGER.peer_id)
                 await receipt(stream)
         with trio.fail_after(10):
-            while b'tallynet_jobs_total{status="cancelled"} 1.0' not in world.node.metrics.text():
+            while b'tallynet_jobs_total{model="fake",status="cancelled"} 1.0' not in world.node.metrics.text():
                 await trio.sleep(0.01)
         world.network.heal(STRANGER.peer_id)
 
@@ -196,8 +197,7 @@ async def test_an_old_backup_is_not_served(tmp_path: Path, engine: HeldEngine, l
         await append(journal, 0)
         await ledger.anchor(NODE, 1, journal.tree.root(), ())
 
-    node = Node(
-        valid_config(tmp_path, data=backup), NODE, MemoryTransport(MemoryNetwork(), NODE), ledger, engine, clock=clock
-    )
+    config, transport = valid_config(tmp_path, data=backup), MemoryTransport(MemoryNetwork(), NODE)
+    node = Node(config, NODE, transport, ledger, Engines.of(config, engine), clock=clock)
     with pytest.RaisesGroup(Misconfigured, flatten_subgroups=True, allow_unwrapped=True):
         await node.run()

@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tallynet.engine import FakeEngine
 from tallynet.ledger import MemoryLedger
 from tallynet.node.anchoring import Anchoring
 from tallynet.node.desk import Desk
@@ -24,6 +25,7 @@ from tallynet.protocol.tiles import Tile, check_bundle, read_bundle, read_tile
 from tallynet.protocol.units import Digest, Seconds, Signature, prefixed
 from tests.node.examples import (
     DOMAIN,
+    MODEL,
     NODE,
     REQUEST,
     SECRET,
@@ -47,7 +49,7 @@ def engine() -> HeldEngine:
 
 @pytest.fixture
 async def desk(tmp_path: Path, engine: HeldEngine) -> AsyncIterator[Desk]:
-    async with open_desk(tmp_path, engine, password=PASSWORD) as desk:
+    async with open_desk(tmp_path, engine, FakeEngine("parrot"), password=PASSWORD) as desk:
         for number in range(SIZE):
             await append(desk.worker.journal, number)
         yield desk
@@ -63,7 +65,7 @@ async def http(desk: Desk) -> AsyncIterator[httpx.AsyncClient]:
 def status_of(desk: Desk) -> Status:
     worker = desk.worker
     anchoring = Anchoring(NODE, MemoryLedger(), worker.journal, desk.metrics, clock, 300.0, 1000)
-    return Status(worker.config, NODE, worker.engine, worker.journal, anchoring, desk, clock)
+    return Status(worker.config, NODE, desk.admission.engines, worker.journal, anchoring, desk, clock)
 
 
 def log_of(desk: Desk) -> LogDesk:
@@ -91,10 +93,37 @@ async def test_status(http: httpx.AsyncClient, desk: Desk) -> None:
 
     assert report["node"] == prefixed(NODE.address)
     assert report["peer"] == NODE.peer_id
-    assert report["model"]["name"] == "fake"
+    assert [(model["name"], model["task"], model["open_jobs"]) for model in report["models"]] == [
+        ("fake", "generate", 0), ("parrot", "generate", 0),
+    ]  # fmt: skip
     assert report["log"] == {"size": SIZE, "root": desk.worker.journal.tree.root().hex()}
     assert report["jobs"] == {"open": 0, "stopping": False}
     assert report["anchor"] == {"size": 0, "last_error": ""}
+
+
+async def test_status_tells_of_each_model_what_it_does_now(
+    steady_clock: MockClock, http: httpx.AsyncClient, desk: Desk, engine: HeldEngine
+) -> None:
+    run = await desk.take(valid_submit())
+    with trio.fail_after(10):
+        while not engine.streams:
+            await trio.lowlevel.checkpoint()
+    busy, idle = (await get(http, "/status"))["models"]
+    engine.go.set()
+    await run.ended()
+
+    assert (busy["open_jobs"], busy["running"]) == (1, 1)
+    assert (idle["open_jobs"], idle["running"]) == (0, 0)
+    assert busy["id"] == prefixed(MODEL) != idle["id"]
+
+
+async def test_status_tells_of_the_memory(http: httpx.AsyncClient) -> None:
+    """The fake has no plan and no process; the node itself has one."""
+    report = await get(http, "/status")
+
+    assert report["memory"]["planned_bytes"] == 0
+    assert report["memory"]["resident_bytes"] is None or report["memory"]["resident_bytes"] > 10_000_000
+    assert report["models"][0]["memory"] == {"planned_bytes": 0, "resident_bytes": None}
 
 
 async def test_metrics(http: httpx.AsyncClient) -> None:
@@ -102,7 +131,10 @@ async def test_metrics(http: httpx.AsyncClient) -> None:
 
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert f"tallynet_log_size {SIZE}.0" in answer.text
-    assert "tallynet_jobs_running 0.0" in answer.text
+    for model in ("fake", "parrot"):
+        assert f'tallynet_jobs_running{{model="{model}"}} 0.0' in answer.text
+        assert f'tallynet_tokens_per_second{{model="{model}"}} 1e+06' in answer.text
+        assert f'tallynet_memory_planned_bytes{{model="{model}"}} 0.0' in answer.text
 
 
 async def test_checkpoint(http: httpx.AsyncClient) -> None:

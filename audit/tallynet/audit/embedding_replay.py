@@ -21,37 +21,44 @@ LOOSEST = "bfloat16"
 NOT_CHECKED = "whether a distance within float noise hides a smaller change of the model"
 
 
-def replay_embedding(directory: Path, hardware: Hardware, bundle: Bundle, number_format: str | None) -> Judgement:
-    """Make the vector of a bundle again; `number_format` is the node's, where it is known.
+class EmbeddingReplayer:
+    """A loaded model and its tokenizer: runs of one number format are made again with one of them."""
 
-    Raises `Misconfigured` for a bundle that is not open, `InvalidBundle` for an answer that is no vector of this model.
-    """
-    opening = bundle.opening
-    if not isinstance(opening, Whole):
-        raise Misconfigured(
-            "The bundle does not open the whole run: a replay needs its text and its vector.",
-            remedy="Take the file that the client saved itself.",
-        )
-    same = _prompt_of(opening.request, directory) == opening.prompt
-    distance = _distance(Embedder(directory, hardware), opening, number_format or LOOSEST)
-    checks = _check_prompt(same), _check_distance(distance)
-    return Judgement(checks, len(opening.prompt), (NOT_CHECKED,), "The vector is the model's, up to float noise.")
+    def __init__(self, directory: Path, hardware: Hardware) -> None:
+        """Raises `Misconfigured` for a directory that holds no such model."""
+        self._embedder = Embedder(directory, hardware)
+        self._tokenizer = Tokenizer(directory)
 
+    def replay(self, bundle: Bundle, number_format: str | None) -> Judgement:
+        """Make the vector of a bundle again; `number_format` is the node's, where it is known.
 
-def _prompt_of(request: bytes, directory: Path) -> TokenIds:
-    """Empty for a request that the model does not take: no honest node ran it."""
-    try:
-        return Tokenizer(directory).encode(decode_request(request))
-    except InvalidJob:
-        return ()
+        Raises `Misconfigured` for a bundle that is not open, `InvalidBundle` for an answer that is no vector of this
+        model.
+        """
+        opening = bundle.opening
+        if not isinstance(opening, Whole):
+            raise Misconfigured(
+                "The bundle does not open the whole run: a replay needs its text and its vector.",
+                remedy="Take the file that the client saved itself.",
+            )
+        same = self._prompt_of(opening.request) == opening.prompt
+        distance = self._distance(opening, number_format or LOOSEST)
+        checks = _check_prompt(same), _check_distance(distance)
+        return Judgement(checks, len(opening.prompt), (NOT_CHECKED,), "The vector is the model's, up to float noise.")
 
+    def _prompt_of(self, request: bytes) -> TokenIds:
+        """Empty for a request that the model does not take: no honest node ran it."""
+        try:
+            return self._tokenizer.encode(decode_request(request))
+        except InvalidJob:
+            return ()
 
-def _distance(embedder: Embedder, opening: Whole, number_format: str) -> EmbeddingDistance:
-    try:
-        claimed = read_embedding("".join(body.text for body in opening.chunks))
-        return embedder.replay(opening.prompt, claimed, number_format)
-    except InvalidChunk as error:
-        raise InvalidBundle(f"its answer is no vector of this model: {error}", check=7) from error
+    def _distance(self, opening: Whole, number_format: str) -> EmbeddingDistance:
+        try:
+            claimed = read_embedding("".join(body.text for body in opening.chunks))
+            return self._embedder.replay(opening.prompt, claimed, number_format)
+        except InvalidChunk as error:
+            raise InvalidBundle(f"its answer is no vector of this model: {error}", check=7) from error
 
 
 def _check_prompt(same: bool) -> Check:

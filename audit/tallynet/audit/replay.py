@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tallynet.audit.embedding_replay import replay_embedding
+from tallynet.audit.embedding_replay import EmbeddingReplayer
 from tallynet.audit.judgement import Ending, Judgement, judge
 from tallynet.audit.score_replay import replay_score
 from tallynet.audit.thresholds import ThresholdFile, Thresholds
+from tallynet.engine.embedder import read_task
 from tallynet.engine.environments import Environment, find_environment
 from tallynet.engine.evidence import read_records
 from tallynet.engine.hardware import Hardware, choose_hardware
@@ -71,10 +72,13 @@ class Bench:
     def __init__(self, directory: Path, thresholds: ThresholdFile, terms: Terms) -> None:
         """Raises `Misconfigured` for a directory that is no model."""
         self.model = read_manifest(directory).model_id
+        self.task = read_task(directory)
+        """What the model does."""
         self._directory = directory
         self._thresholds = thresholds
         self._terms = terms
         self._loaded: dict[tuple[str, str | None], Replayer] = {}
+        self._embedders: dict[str, EmbeddingReplayer] = {}
 
     def replay(self, bundle: Bundle, say: Say) -> Replayed:
         """Make one run again. Raises `Misconfigured` when it is of another model or not open, `InvalidBundle` for
@@ -120,7 +124,9 @@ class Bench:
         hardware, theirs = usual, None
         if environment is not None:
             hardware, theirs = environment.hardware, environment.hardware.dtype_name
-        judgement = replay_embedding(self._directory, hardware, bundle, theirs)
+        if hardware.dtype_name not in self._embedders:
+            self._embedders[hardware.dtype_name] = EmbeddingReplayer(self._directory, hardware)
+        judgement = self._embedders[hardware.dtype_name].replay(bundle, theirs)
         return Replayed(judgement, f"{theirs or 'any'}/{hardware.dtype_name}", environment)
 
     def _replayer(self, hardware: Hardware, environment: Environment | None) -> Replayer:

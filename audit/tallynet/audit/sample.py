@@ -18,6 +18,7 @@ from tallynet.audit.sample_statement import sentence, state
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.draw import MAX_DRAWN
 from tallynet.protocol.errors import Invalid, Misconfigured
+from tallynet.protocol.job import Task
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.units import prefixed, printable
 
@@ -75,12 +76,16 @@ class Sample:
     async def _judge(self, index: int, leaf: Leaf, say: Say) -> tuple[Outcome, str]:
         if leaf.model != self._bench.model:
             return Outcome.OTHER_MODEL, ""
-        if not leaf.completion_tokens:
+        if not self._has_answer(leaf):
             return Outcome.NOTHING, ""
         opened = await self._asking.open(index, leaf)
         if isinstance(opened, Unopened):
             return opened.outcome, opened.says
         return await self._replay(opened, say)
+
+    def _has_answer(self, leaf: Leaf) -> bool:
+        """A vector has no tokens: there is one where the run was not cut short."""
+        return leaf.status.finished if self._bench.task is Task.EMBED else bool(leaf.completion_tokens)
 
     async def _replay(self, bundle: Bundle, say: Say) -> tuple[Outcome, str]:
         # (5) the replay does not FAIL

@@ -138,6 +138,7 @@ def embed(
     node: NodeOption = "",
     max_price: PriceOption = None,
     deadline: DeadlineOption = DEADLINE_SECONDS,
+    audit_consent: ConsentOption = False,
     no_keep: NoKeepOption = False,
     network: NetworkOption = None,
     as_json: JsonOption = False,
@@ -151,7 +152,9 @@ def embed(
         if save is not None and len(texts) > 1:
             raise Misconfigured("--save keeps the proof of one text.", remedy="Name one text, or leave out --save.")
         check_place(save)
-        options = EmbedOptions(deadline_seconds=deadline, max_price_wei=max_price, node=read_node(node))
+        options = EmbedOptions(
+            deadline_seconds=deadline, max_price_wei=max_price, node=read_node(node), audit_consent=audit_consent
+        )
         with open_client(network, keep=not no_keep) as client, terminal.notes.status("Waiting for the vectors…"):
             embeddings = client.embed(model, texts, **options)
         if save is not None:

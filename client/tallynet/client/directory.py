@@ -63,6 +63,8 @@ class Directory:
         self._known = tuple(known)
         self._registry = registry
         self._standings: dict[PeerId, Standing] = {}
+        self._speeds: dict[tuple[PeerId, ModelId], float] = {}
+        """What we measured of each model of a peer, in tokens per second."""
         self._asked: dict[Question, float] = {}
         self._asking = trio.Lock()
 
@@ -109,10 +111,11 @@ class Directory:
 
     def note_answer(self, candidate: Candidate, leaf: Leaf) -> None:
         """The node has given a verified answer, at the speed that its leaf says."""
-        standing = self._standing(candidate.peer.peer)
+        peer = candidate.peer.peer
         seconds = (leaf.ended - leaf.started) / 1000
-        speed = leaf.completion_tokens / seconds if seconds and leaf.completion_tokens else standing.tokens_per_second
-        self._standings[candidate.peer.peer] = replace(standing, tokens_per_second=speed, failures=0)
+        if seconds and leaf.completion_tokens:
+            self._speeds[peer, leaf.model] = leaf.completion_tokens / seconds
+        self._standings[peer] = replace(self._standing(peer), failures=0)
 
     def note_failure(self, candidate: Candidate, error: TallyError) -> None:
         """The node has failed us; one that sent something invalid is not asked again by this client."""
@@ -196,7 +199,7 @@ class Directory:
 
     def _offers(self, model: str, wanted: ModelId | None, node: Address | None) -> list[Candidate]:
         return [
-            Candidate(known, offer, self._standing(known.advert.peer))
+            Candidate(known, offer, self._standing_with(known.advert.peer, offer.model))
             for known in self._book.adverts(wanted)
             for offer in known.advert.offers
             if (offer.model == wanted or (wanted is None and offer.name == model)) and node in (None, known.node)
@@ -223,6 +226,10 @@ class Directory:
 
     def _standing(self, peer: PeerId) -> Standing:
         return self._standings.get(peer, Standing())
+
+    def _standing_with(self, peer: PeerId, model: ModelId) -> Standing:
+        """The peer's, with the speed of that model: another one of the same node may be far slower."""
+        return replace(self._standing(peer), tokens_per_second=self._speeds.get((peer, model)))
 
 
 def read_model_id(model: str) -> ModelId | None:

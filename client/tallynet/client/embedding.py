@@ -26,6 +26,7 @@ class EmbedOptions(TypedDict, total=False):
     parents: Sequence[Digest]
     node: Address | None
     nodes: Sequence[Address]
+    audit_consent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,12 @@ def embedding_terms(
     parents: Sequence[Digest] = (),
     node: Address | None = None,
     nodes: Sequence[Address] = (),
+    audit_consent: bool = False,
 ) -> Terms:
     """Raises `InvalidJob` for numbers that no job can carry."""
     terms = read_terms(
         deadline_seconds=deadline_seconds, max_price_wei=max_price_wei, parents=parents, node=node,
-        nodes=nodes, max_tokens=EMBED_SAMPLING.max_tokens,
+        nodes=nodes, audit_consent=audit_consent, max_tokens=EMBED_SAMPLING.max_tokens,
     )  # fmt: skip
     return replace(terms, task=Task.EMBED)
 

@@ -19,13 +19,15 @@ from tallynet.protocol.units import Address
 MAX_BYTES = 1024 * 1024
 
 
-class NodeHint(Struct, frozen=True, forbid_unknown_fields=True):
+class NodeHint(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A node that whoever wrote the file knows of."""
 
     address: Annotated[str, Meta(pattern=r"\A0x[0-9a-fA-F]{40}\Z")]
     multiaddr: str
     http: str = ""
     model: str = ""
+    others: tuple[str, ...] = ()
+    """What it serves besides."""
 
 
 class NetworkFile(Struct, frozen=True, forbid_unknown_fields=True):

@@ -33,6 +33,7 @@ from tallynet.engine import Engine, FakeEngine
 from tallynet.ledger.ledger import Ledger
 from tallynet.network.transport import PeerAddress, Transport
 from tallynet.node.config import NodeConfig
+from tallynet.node.engines import Engines
 from tallynet.node.service import Node, Running
 from tallynet.protocol.errors import Misconfigured, TallyError
 from tallynet.protocol.keys import Key
@@ -123,6 +124,7 @@ async def open_devnet(
     nodes: int = 1,
     world: Callable[[Clock], AbstractAsyncContextManager[World]] = memory_world,
     engine: Callable[[], Engine] = FakeEngine,
+    more: Sequence[Callable[[], Engine]] = (),
     cheats: Mapping[int, Cheat | LedgerCheat] | None = None,
     settings: Mapping[str, Any] | None = None,
     overrides: Mapping[int, Mapping[str, Any]] | None = None,
@@ -130,15 +132,16 @@ async def open_devnet(
 ) -> AsyncIterator[Devnet]:
     """Run a network until the block is left; then its nodes stop gracefully.
 
-    `world` is `memory_world`, `chain_world` or `real_world`. `engine` makes each node's engine, in a thread. Node
-    number i (from 0) cheats as `cheats[i]` says. `settings` are those of `NodeConfig`, for all nodes, `overrides[i]`
-    for one. Logs go to `folder`. `clock` is the time of day of everybody, chain included.
+    `world` is `memory_world`, `chain_world` or `real_world`. `engine` makes each node's engine, in a thread, and
+    `more` make those of further models, which every node serves besides. Node number i (from 0) cheats as `cheats[i]`
+    says. `settings` are those of `NodeConfig`, for all nodes, `overrides[i]` for one. Logs go to `folder`. `clock` is
+    the time of day of everybody, chain included.
     """
     async with world(clock) as ground, trio.open_nursery() as nursery:
         crew = _Crew(ground, folder, clock, {**SETTINGS, **(settings or {})})
         for number in range(nodes):
             crew.hire((cheats or {}).get(number), (overrides or {}).get(number, {}))
-        running = await crew.start(nursery, engine)
+        running = await crew.start(nursery, (engine, *more))
         yield Devnet(ground, running, clock)
         for started in running:
             started.node.stop()
@@ -177,13 +180,14 @@ class _Crew:
         member = Member(name, key, Key.generate(), f"{listen}/p2p/{key.peer_id}")
         self.recruits.append(_Recruit(member, listen, config, cheat))
 
-    async def start(self, nursery: trio.Nursery, engine: Callable[[], Engine]) -> list[DevnetNode]:
+    async def start(self, nursery: trio.Nursery, makers: Sequence[Callable[[], Engine]]) -> list[DevnetNode]:
         """Returns when all are ready and registered. Engines are loaded one after the other."""
         ready: dict[str, DevnetNode] = {}
         one_by_one = trio.CapacityLimiter(1)
 
         async def start_one(recruit: _Recruit) -> None:
-            node = self._node(recruit, await trio.to_thread.run_sync(engine, limiter=one_by_one))
+            engines = [await trio.to_thread.run_sync(make, limiter=one_by_one) for make in makers]
+            node = self._node(recruit, Engines.of(recruit.config, *engines))
             running: Running = await nursery.start(_run, node, recruit)
             name = recruit.member.name
             ready[name] = DevnetNode(name, node, running, recruit.cheat, recruit.stop)
@@ -194,14 +198,14 @@ class _Crew:
                 starting.start_soon(start_one, recruit)
         return [ready[recruit.member.name] for recruit in self.recruits]
 
-    def _node(self, recruit: _Recruit, engine: Engine) -> Node:
+    def _node(self, recruit: _Recruit, engines: Engines) -> Node:
         key, known = recruit.member.key, tuple(other.peer for other in self.recruits if other is not recruit)
         transport = self.world.transport(key, recruit.config.listen, known)
         if isinstance(recruit.cheat, Cheat):
             transport = TamperingTransport(transport, recruit.cheat)
         make = recruit.cheat.make if isinstance(recruit.cheat, LedgerCheat) else Node
         clock = partial(_milliseconds, self.clock)
-        return make(recruit.config, key, transport, self.world.ledger, engine, known, clock)
+        return make(recruit.config, key, transport, self.world.ledger, engines, known, clock)
 
 
 async def _run(node: Node, recruit: _Recruit, *, task_status: trio.TaskStatus[Running]) -> None:
@@ -220,7 +224,8 @@ async def _run(node: Node, recruit: _Recruit, *, task_status: trio.TaskStatus[Ru
 
 
 def _hint(node: DevnetNode) -> NodeHint:
-    return NodeHint(prefixed(node.address), str(node.peer), node.running.http, node.node.engine.info.name)
+    first, *others = (served.name for served in node.node.engines)
+    return NodeHint(prefixed(node.address), str(node.peer), node.running.http, first, tuple(others))
 
 
 def _milliseconds(clock: Clock) -> Milliseconds:

@@ -145,6 +145,5 @@ def _node_program(seat: Seat) -> Program:
 
 def _hint(ready: Ready) -> NodeHint:
     facts = ready.facts
-    return NodeHint(
-        address=facts["address"], multiaddr=facts["multiaddr"], http=facts["http"], model=facts["model_name"]
-    )
+    names = tuple(facts["models"])
+    return NodeHint(facts["address"], facts["multiaddr"], facts["http"], names[0], names[1:])

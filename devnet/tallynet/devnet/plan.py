@@ -40,11 +40,13 @@ class Plan:
     folder: Path
     nodes: int = 3
     model: str = ""
-    """`fake`, a directory, or a hub id; empty for the model that comes with the package."""
+    """`fake`, a directory, a hub id, or another server; empty for the model that comes with the package."""
     chain: str = "embedded"
     """`embedded`, `anvil`, or the RPC URL of a development chain."""
     anchor_seconds: float = 5.0
     completion_price_wei: int = 1000
+    more: tuple[str, ...] = ()
+    """Models that every node serves besides."""
     cheats: tuple[str, ...] = ()
     """`node-2=KIND[:N]`: which nodes cheat, and how (`cheats.kinds`)."""
 
@@ -70,10 +72,13 @@ class Plan:
 
     @property
     def model_source(self) -> str:
-        """What the nodes are told to load."""
-        if not self.model:
-            return default_model()
-        return str(Path(self.model).resolve()) if Path(self.model).is_dir() else self.model
+        """What the nodes are told to load first."""
+        return _source(self.model) if self.model else default_model()
+
+    @property
+    def model_sources(self) -> list[str]:
+        """All that they are told to load."""
+        return [self.model_source, *map(_source, self.more)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,11 @@ def default_model() -> str:
             remedy="Train it with `make tiny-model`, name another with --model DIR, or use --model fake.",
         )
     return str(DEFAULT_MODEL)
+
+
+def _source(model: str) -> str:
+    """A directory by its whole path: nodes look from another place."""
+    return str(Path(model).resolve()) if Path(model).is_dir() else model
 
 
 @contextmanager
@@ -153,7 +163,7 @@ def _config(plan: Plan, listen: str, http_port: int) -> str:
         "keystore": "key.json",
         "data": "data",
         "network": "../chain.json",
-        "model": plan.model_source,
+        "models": plan.model_sources,
         "listen": [listen],
         "http": f"127.0.0.1:{http_port}",
         "queue": QUEUE,

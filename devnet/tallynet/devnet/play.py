@@ -56,7 +56,7 @@ class Scene:
 
     @property
     def model(self) -> str:
-        return self.devnet.nodes[0].node.engine.info.name
+        return self.devnet.nodes[0].node.engines.first.name
 
 
 def perform(stage: Stage, began: float, model: str) -> Outcome:
@@ -100,7 +100,7 @@ async def _network(stage: Stage, engine: Callable[[], Engine], folder: Path) -> 
 def introduce(scene: Scene) -> None:
     """Who is there."""
     stage, nodes, network = scene.stage, scene.devnet.nodes, scene.devnet.network
-    info = nodes[0].node.engine.info
+    info = nodes[0].node.engines.first.engine.info
     stage.title("Tallynet: a job on the record, and a cheat that is caught")
     stage.fact("chain", f"embedded, id {network.chain_id}, {network.rpc_url}")
     stage.fact("contract", network.contract)

@@ -28,8 +28,13 @@ def devnet() -> None:
 def up(
     nodes: Annotated[int, typer.Option(help="How many nodes, 1 to 64.")] = 3,
     model: Annotated[
-        str, typer.Option(help="Model directory or hub id, or fake. Default: the tiny model.", show_default=False)
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            help="Model directory or hub id, openai:URL#MODEL, or fake. Repeatable: every node serves all. "
+            "Default: the tiny model.",
+            show_default=False,
+        ),
+    ] = None,
     chain: Annotated[str, typer.Option(help="embedded, anvil, or the RPC URL of a development chain.")] = "embedded",
     folder: Annotated[
         Path | None,
@@ -47,7 +52,7 @@ def up(
 
     Once everything is ready, D/network.json is there for --network, and three commands to try are shown.
 
-    Example: tallynet devnet up --nodes 3 --dir D
+    Example: tallynet devnet up --nodes 3 --dir D --model ./llama --model ./embedder
     """
     with command(as_json=as_json, debug=debug) as terminal:
         import trio
@@ -58,12 +63,14 @@ def up(
         from tallynet.devnet.network import run_devnet
         from tallynet.devnet.plan import Plan
 
+        first, *more = model or [""]
         plan = Plan(
             (folder or data_folder() / "devnet").absolute(),
             nodes,
-            model,
+            first,
             chain,
             anchor_seconds,
+            more=tuple(more),
             cheats=tuple(cheat or ()),
         )
 
@@ -75,7 +82,7 @@ def up(
 
 
 def _announce(terminal: Terminal, path: Path, network: NetworkFile) -> None:
-    model = network.nodes[0].model
+    model, others = network.nodes[0].model, network.nodes[0].others
     terminal.out.print("\nReady. In another terminal:\n")
     for line in (
         f"export TALLYNET_NETWORK={shlex.quote(str(path))}",
@@ -87,5 +94,8 @@ def _announce(terminal: Terminal, path: Path, network: NetworkFile) -> None:
     terminal.out.print("\nCtrl-C stops everything.")
     nodes = [{"address": node.address, "multiaddr": node.multiaddr, "http": node.http} for node in network.nodes]
     terminal.result(
-        {"network": str(path), "rpc_url": network.rpc_url, "contract": network.contract, "model": model, "nodes": nodes}
-    )
+        {
+            "network": str(path), "rpc_url": network.rpc_url, "contract": network.contract, "model": model,
+            "models": [model, *others], "nodes": nodes,
+        }
+    )  # fmt: skip

@@ -28,7 +28,8 @@ The engine for Hugging Face models, the only files that import torch and transfo
     rescoring.py    a score made again
     rehearsal.py    many generations without a server, for calibration; environments.py   where a node may have run
     tokenizer.py    requests into token ids; weights.py, hardware.py, warmup.py   loading and trying
-    plan.py         what that will need of memory
+    plan.py         what that will need of memory; joint_plan.py, budget.py   what several will need together
+    resident.py     what a process holds of it
 
 Importing this package, the interface or the fake imports neither torch nor transformers.
 """

@@ -113,9 +113,10 @@ class ApartEngine:
     def __init__(self, spec: str, *, device: str, dtype: str, slots: int, context_length: int | None = None) -> None:
         """Raises what `opening.open_engine` raises, for the same arguments."""
         settings = {"spec": spec, "device": device, "dtype": dtype, "slots": slots, "context_length": context_length}
-        self._settings = json.dumps(settings)
-        self._child = _start(self._settings)
+        self._child = _start(json.dumps(settings))
         self._info = self._child.info
+        self._settings = json.dumps({**settings, "context_length": self._info.context_length})
+        """Of later processes: they hold as much as the first, whatever the memory says then."""
         self._tokens_per_second = self._child.tokens_per_second
         self._mouth: Mouth | None = None
         self._asked: dict[int, _Asked] = {}
@@ -130,6 +131,10 @@ class ApartEngine:
     def pid(self) -> int:
         """Of the present process."""
         return self._child.process.pid
+
+    def close(self) -> None:
+        """End the process of an engine that will not run. Blocks until it has ended; `run` does the same at its end."""
+        self._child.end()
 
     def load(self) -> EngineLoad:
         running = sum(asked.admitted for asked in self._generations)
@@ -241,7 +246,7 @@ async def _start_patiently(settings: str) -> _Child:
         await trio.sleep(pause)
         try:
             return await trio.to_thread.run_sync(_start, settings)
-        except Unreachable as error:
+        except (Unreachable, Misconfigured) as error:  # it started once with these settings: only the moment is wrong
             log.error("the engine does not start: %s", error)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
@@ -264,7 +269,7 @@ def _start(settings: str) -> _Child:
     info = EngineInfo.of(
         first.name, first.manifest, first.environment, context_length=first.context_length,
         vocabulary_size=first.vocabulary_size, slots=first.slots, evidence=first.evidence,
-        task=first.task, unheeded=first.unheeded, scores=first.scores,
+        task=first.task, unheeded=first.unheeded, scores=first.scores, planned_bytes=first.planned_bytes,
     )  # fmt: skip
     return _Child(process, line, info, first.tokens_per_second)
 

@@ -21,6 +21,7 @@ from tallynet.engine.engine import (
 )
 from tallynet.engine.hardware import Hardware, describe
 from tallynet.engine.manifest import read_manifest
+from tallynet.engine.plan import fit_context
 from tallynet.engine.tokenizer import Tokenizer
 from tallynet.engine.warmup import THREADS
 from tallynet.engine.weights import context_length, vocabulary_size
@@ -46,9 +47,12 @@ class EmbeddingEngine:
     """Loads in the constructor, which blocks; serves while `run` runs, one prompt at a time."""
 
     def __init__(self, checkpoint: Checkpoint, hardware: Hardware, *, longest_context: int | None = None) -> None:
-        """Raises `Misconfigured` when the directory is no safetensors model that transformers can run itself."""
+        """Raises `Misconfigured` when the directory is no safetensors model that transformers can run itself, or needs
+        more memory than there is."""
         manifest = read_manifest(checkpoint.directory)
         self._tokenizer = Tokenizer(checkpoint.directory)
+        limit = self._tokenizer.length_limit
+        plan = fit_context(checkpoint.directory, hardware, 1, longest_context, limit)
         self._embedder = Embedder(checkpoint.directory, hardware)
         self._tokens_per_second = self._try_out()
         model = self._embedder.model
@@ -56,10 +60,11 @@ class EmbeddingEngine:
             checkpoint.name,
             manifest,
             describe(hardware, model.config._attn_implementation, slots=1, threads=THREADS),
-            context_length=context_length(model, self._tokenizer.length_limit, longest_context),
+            context_length=context_length(model, limit, plan.context_length),
             vocabulary_size=vocabulary_size(model),
             slots=1,
             task=Task.EMBED,
+            planned_bytes=plan.total,
         )
         self._slot = trio.Semaphore(1)
         self._running = False

@@ -59,6 +59,8 @@ class EngineInfo:
     """What the model does. For `EMBED` a piece without tokens is the whole answer (spec chapter 3, "Embeddings")."""
     unheeded: tuple[str, ...] = ()
     """Sampling parameters that this engine cannot follow, by their names in `Sampling`."""
+    planned_bytes: int = 0
+    """The most memory that its plan says it takes (`plan.py`); 0 for an engine that needs no plan."""
     scores: bool = False
     """Whether it also scores texts (`Task.SCORE`)."""
 
@@ -80,6 +82,7 @@ class EngineInfo:
         task: Task = Task.GENERATE,
         unheeded: tuple[str, ...] = (),
         scores: bool = False,
+        planned_bytes: int = 0,
     ) -> Self:
         """With the digests `model` and `runtime` computed."""
         return cls(
@@ -95,6 +98,7 @@ class EngineInfo:
             task=task,
             unheeded=unheeded,
             scores=scores,
+            planned_bytes=planned_bytes,
         )
 
 

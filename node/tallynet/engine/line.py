@@ -60,6 +60,7 @@ class Loaded(Message, frozen=True):
     task: Task
     unheeded: tuple[str, ...]
     scores: bool
+    planned_bytes: int
     tokens_per_second: float
 
 

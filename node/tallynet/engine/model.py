@@ -71,6 +71,7 @@ class TransformersEngine:
             vocabulary_size=vocabulary_size(self._model),
             slots=self._trial.batch.slots,
             scores=self._trial.batch.reader is not None,
+            planned_bytes=plan.total,
         )
         self._tokenizing = trio.CapacityLimiter(1)
         self._worker: Worker | None = None

@@ -57,6 +57,11 @@ def open_engine(
     return TransformersEngine(checkpoint, hardware, slots=slots, longest_context=context_length)
 
 
+def has_plan(spec: str) -> bool:
+    """Whether the model takes memory here that is planned: not the fake, and no other server's."""
+    return spec != FAKE and not spec.startswith((f"{FAKE}:", UPSTREAM))
+
+
 def _open_upstream(spec: str, api_key: str, slots: int, context_length: int | None) -> Engine:
     """It needs no process of its own: another server does the work."""
     from tallynet.engine.upstream import UpstreamEngine  # a client for HTTP, of use to no other engine

@@ -20,12 +20,14 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from tallynet.engine.batch import PLAIN_LAYERS
 from tallynet.engine.cache import SPARE
+from tallynet.engine.embedder import read_task
 from tallynet.engine.hardware import Hardware, free_bytes
 from tallynet.engine.packing import SMALL_PARAMETERS
 from tallynet.engine.prefill import PART_TOKENS
 from tallynet.engine.reading import LOGIT_BYTES, part_positions
 from tallynet.engine.weights import longest_context
 from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.job import Task
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ def plan_memory(directory: Path, hardware: Hardware, slots: int, *limits: int | 
     """
     config, tensors = _read_config(directory), _read_headers(directory)
     context = longest_context(config, *limits)
+    if read_task(directory) is Task.EMBED:
+        return _plan_embedding(config, tensors, context, hardware.dtype.itemsize)
     slots = slots if _shares_steps(config) else 1
     row, item = _row_bytes(config, hardware.dtype.itemsize), hardware.dtype.itemsize
     parameters = sum(math.prod(shape) for _, shape in tensors.values())
@@ -102,6 +106,14 @@ def fit_context(directory: Path, hardware: Hardware, slots: int, wanted: int | N
         log.warning("a context of %d tokens does not fit the memory; trying %d", plan.context_length, shorter)
         plan = plan_memory(directory, hardware, slots, shorter, *limits)
     return plan
+
+
+def _plan_embedding(config: Any, tensors: dict[str, tuple[str, list[int]]], context: int, item: int) -> Plan:
+    """One prompt at a time in one pass, and nothing that is kept of it."""
+    states = context * _widest(config) * STATES * 4
+    scores = config.num_attention_heads * context * context * 4
+    weights = sum(_tensor_bytes(kind, shape, item) for kind, shape in tensors.values())
+    return Plan(1, context, weights, packed=0, kv=0, prefixes=0, workspace=states + scores)
 
 
 def _read_config(directory: Path) -> Any:
@@ -157,11 +169,15 @@ def _looked_up(config: Any) -> int:
 
 def _workspace(config: Any, slots: int, context: int, row: int, item: int) -> int:
     """The logits and their choice or their ranks, one prompt's own cache, a pass's states and mask, moving columns."""
-    wide = max(getattr(config, "intermediate_size", None) or 4 * config.hidden_size, config.hidden_size)
     choice = slots * config.vocab_size * CHOICE_BYTES
     scores = part_positions(config.vocab_size) * config.vocab_size * LOGIT_BYTES
     prompt = 2 * context * row
-    states = max(PART_TOKENS, slots) * wide * STATES * 4
+    states = max(PART_TOKENS, slots) * _widest(config) * STATES * 4
     mask = PART_TOKENS * context * 8
     moved = slots * context * row // config.num_hidden_layers
     return int(max(choice, scores) + prompt + states + mask + moved)
+
+
+def _widest(config: Any) -> int:
+    """Numbers of the widest layer, for each position."""
+    return int(max(getattr(config, "intermediate_size", None) or 4 * config.hidden_size, config.hidden_size))

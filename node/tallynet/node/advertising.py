@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import msgspec
 import trio
 
-from tallynet.engine import Engine
 from tallynet.network.address_book import AddressBook
 from tallynet.network.discovery import MAX_PEERS_ASKED, ask_log_size, discover
 from tallynet.network.frames import INFO_ANSWER, INFO_ASK, receive_frame, send_frame
 from tallynet.network.transport import PeerAddress, Stream, Transport
 from tallynet.node.config import NodeConfig
+from tallynet.node.engines import Engines
 from tallynet.node.journal import Journal
-from tallynet.protocol.advert import MAX_CLOCK_SKEW_MS, Advert, Offer, SignedAdvert, VerifiedAdvert, sign_advert
+from tallynet.protocol.advert import MAX_CLOCK_SKEW_MS, Advert, SignedAdvert, VerifiedAdvert, sign_advert
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Deferred, Invalid, InvalidAdvert, Misconfigured, Refused, Unreachable
 from tallynet.protocol.keys import Key
-from tallynet.protocol.units import Milliseconds, Wei
+from tallynet.protocol.units import Milliseconds, ModelId
 from tallynet.protocol.wire import (
     ADVERT_TOPIC,
     HEADER_BYTES,
@@ -48,12 +48,12 @@ class Advertising:
     config: NodeConfig
     key: Key
     domain: Domain
-    engine: Engine
+    engines: Engines
     transport: Transport
     book: AddressBook
     clock: Callable[[], Milliseconds]
-    busy: Callable[[], int]
-    """How many jobs run or wait."""
+    taken: Callable[[ModelId], int]
+    """How many jobs of a model run or wait."""
     bootstrap: tuple[PeerAddress, ...]
     journal: Journal
     incarnation: Milliseconds = Milliseconds(0)
@@ -99,23 +99,6 @@ class Advertising:
             self.journal.stop(error)
             raise error
 
-    def offer(self) -> Offer:
-        """What the one model costs and how fast it is, now."""
-        info, load, taken = self.engine.info, self.engine.load(), self.busy()
-        return Offer(
-            model=info.model,
-            name=info.name[:128],
-            context_length=info.context_length,
-            prompt_price=Wei(self.config.prompt_price_wei),
-            completion_price=Wei(self.config.completion_price_wei),
-            tokens_per_second=min(round(load.tokens_per_second), 2**32 - 1),
-            slots=info.slots,
-            free_slots=max(0, info.slots - taken),
-            waiting=max(0, taken - info.slots),
-            evidence=info.evidence,
-            task=info.task,
-        )
-
     def sign(self, *, leaving: bool = False) -> SignedAdvert:
         """A fresh advert, kept in our own book too. Time never stands still between two of them."""
         self._issued = Milliseconds(max(self.clock(), self._issued + 1))
@@ -128,7 +111,7 @@ class Advertising:
             issued=self._issued,
             expires=Milliseconds(self._issued + lifetime),
             log_size=self.journal.size,
-            offers=() if leaving else (self.offer(),),
+            offers=() if leaving else tuple(served.offer(self.taken(served.model)) for served in self.engines),
         )
         signed = sign_advert(advert, self.domain, self.key)
         try:
@@ -165,10 +148,11 @@ class Advertising:
             await trio.sleep(3 * self.config.advert_seconds)
 
     async def provide(self) -> None:
-        """Keep the provider record of the model alive in the DHT."""
+        """Keep the provider records of the models alive in the DHT."""
         while True:
             try:
-                await self.transport.provide(self.engine.info.model)
+                for served in self.engines:
+                    await self.transport.provide(served.model)
                 pause = PROVIDE_SECONDS if self.book.adverts() else self.config.advert_seconds
             except Unreachable as error:
                 log.info("no provider record yet: %s", error)

@@ -15,18 +15,24 @@ node_app = typer.Typer(
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The node's TOML file.")]
 DEFAULT_CONFIG = Path("node.toml")
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="Directory, hub id, openai:URL#MODEL, or fake. Repeatable.", show_default=False),
+]
 GWEI_STAKE = 10**9
 
 
 @node_app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to make the node in.")] = Path("."),
-    model: Annotated[str, typer.Option("--model", help="Directory, hub id, openai:URL#MODEL, or fake.")] = "fake",
+    model: ModelsOption = None,
     network: NetworkOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Make a new node: a key (encrypted with TALLYNET_PASSWORD) and a commented configuration.
+
+    Without --model it serves the fake, which writes words without sense.
 
     Example: tallynet node init my-node --model ./llama --network network.json
     """
@@ -36,7 +42,7 @@ def init(
         from tallynet.protocol.units import prefixed
 
         network_path = (network or default_path()).absolute()
-        config, key = found_node(folder, model, network_path, os.environ.get("TALLYNET_PASSWORD", ""))
+        config, key = found_node(folder, model or ["fake"], network_path, os.environ.get("TALLYNET_PASSWORD", ""))
         terminal.out.print(f"Node {prefixed(key.address)} is in {folder}.", soft_wrap=True)
         terminal.out.print(f"Next: read {config}, then `tallynet node register --config {config}`.", soft_wrap=True)
         terminal.result({"node": prefixed(key.address), "peer": key.peer_id, "config": str(config)})
@@ -76,12 +82,15 @@ def register(
 @node_app.command()
 def run(
     config: ConfigOption = DEFAULT_CONFIG,
+    model: ModelsOption = None,
     ready: Annotated[Path | None, typer.Option("--ready", help="File to write once the node is ready.")] = None,
     debug: DebugOption = False,
 ) -> None:
     """Serve until Ctrl-C: running jobs finish first, the log is anchored, the market is told.
 
-    Example: tallynet node run --config my-node/node.toml
+    With --model these models are served instead of those of the configuration.
+
+    Example: tallynet node run --config my-node/node.toml --model ./llama --model ./embedder
     """
     with command(debug=debug, level=logging.INFO):
         import trio
@@ -89,28 +98,28 @@ def run(
         from tallynet.node.config import NodeConfig
         from tallynet.node.program import run_node
 
-        trio.run(run_node, NodeConfig.read(config), ready)
+        trio.run(run_node, NodeConfig.read(config).serving(model or ()), ready)
 
 
 @node_app.command()
 def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False, debug: DebugOption = False) -> None:
-    """Show what a running node says of itself: model, speed, log, anchors.
+    """Show what a running node says of itself: models, speed, memory, log, anchors.
 
     Example: tallynet node show --config my-node/node.toml
     """
     with command(as_json=as_json, debug=debug) as terminal:
         from tallynet.node.config import NodeConfig
         from tallynet.node.founding import ask_status
+        from tallynet.node.status_view import print_status
 
         status = ask_status(NodeConfig.read(config))
-        for name, value in status.items():
-            terminal.out.print(f"[bold]{name:>8}[/]  {value}", soft_wrap=True)
+        print_status(terminal.out, status)
         terminal.result(status)
 
 
 @node_app.command()
 def plan(
-    model: Annotated[str, typer.Argument(help="Directory or hub id.")],
+    models: Annotated[list[str], typer.Argument(help="Directory or hub id; several for one node.")],
     slots: Annotated[int, typer.Option("--slots", help="Most answers at the same time.", min=1)] = 16,
     context: Annotated[int, typer.Option("--context", help="Most tokens of each; 0: all it can.", min=0)] = 0,
     dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = "auto",
@@ -118,25 +127,15 @@ def plan(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Tell what a model needs of the memory, before it is loaded.
+    """Tell what a model needs of the memory, before it is loaded; of several, what they need together.
+
+    Several are planned as a node would take them: with contexts halved until all fit. Exits 1 when they do not.
 
     Example: tallynet node plan ./llama --slots 8 --context 4096
     """
     with command(as_json=as_json, debug=debug) as terminal:
-        from dataclasses import asdict
+        from tallynet.engine.budget import Wish
+        from tallynet.node.plan_view import show_plan, show_plans
 
-        from tallynet.engine.checkpoint import find_checkpoint
-        from tallynet.engine.hardware import choose_hardware, free_bytes
-        from tallynet.engine.plan import plan_memory
-
-        hardware = choose_hardware(device, dtype)
-        planned = plan_memory(find_checkpoint(model).directory, hardware, slots, context or None)
-        free = free_bytes(hardware.device)
-        parts = {name: size for name, size in asdict(planned).items() if name not in ("slots", "context_length")}
-        where = f"{hardware.dtype_name} on {hardware.device_class}"
-        terminal.out.print(f"{planned.slots} slots of {planned.context_length} tokens, {where}:", soft_wrap=True)
-        for name, size in {**parts, "total": planned.total}.items():
-            terminal.out.print(f"{name:>10} {size / 1e6:12,.1f} MB")
-        if free is not None:
-            terminal.out.print(f"{'free now':>10} {free / 1e6:12,.1f} MB")
-        terminal.result({**asdict(planned), "total": planned.total, "free": free, "dtype": hardware.dtype_name})
+        wishes = [Wish(model, device, dtype, slots, context or None) for model in models]
+        terminal.result(show_plan(terminal.out, wishes[0]) if len(wishes) == 1 else show_plans(terminal.out, wishes))

@@ -1,26 +1,29 @@
 """How one node is set up: a TOML file, overridden by `TALLYNET_NODE_<FIELD>` variables, checked once.
 
 Paths in the file are relative to the file. The keystore's password comes from `TALLYNET_PASSWORD` alone, an upstream
-server's key from the variable that the file names.
+server's key from the variable that the file names. A node serves one `model`, or all of its `models`.
 """
 
 import dataclasses
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
+from tallynet.node.model_config import BOUNDS, ModelConfig, ModelTable, check_tables
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.job import MAX_TOKENS
 from tallynet.protocol.opening import MIN_KEPT_SECONDS
 
 PREFIX = "TALLYNET_NODE_"
-SECRETS = {"password", "api_key"}
+SECRETS = {"password", "api_keys"}
 """Fields that no file holds."""
+LISTS = {"models", "listen", "announce"}
+"""Separated by commas in the environment."""
 MAX_PROMISE_SECONDS = 24 * 3600
 """Clients refuse a receipt that promises its anchor later than this (spec chapter 4, check (16))."""
 
@@ -37,10 +40,12 @@ class NodeConfig:
     """Network file: chain, contract, bootstrap peers."""
     model: str = "fake"
     """`fake`, a directory of a Hugging Face model, a hub id, or `openai:URL#MODEL` for a server behind the node."""
+    models: tuple[str | ModelTable, ...] = ()
+    """Several models instead of one: each what `model` would be, or a table with settings of its own."""
     api_key_variable: str = ""
     """Name of the environment variable with that server's key; empty for none."""
     slots: int = 16
-    """Most answers that are generated at the same time."""
+    """Most answers that are generated at the same time, of each model."""
     context_length: int = 0
     """Most tokens of prompt and answer together; 0 for what the model can hold and the memory allows."""
     device: str = "auto"
@@ -55,7 +60,7 @@ class NodeConfig:
     """host:port of status, metrics and log; empty for none. It has no authentication: keep it on loopback or
     behind a proxy unless it is meant to be public."""
     queue: int = 64
-    """Jobs accepted beyond those running; more are deferred."""
+    """Jobs accepted beyond those running, for each model; more are deferred."""
     max_tokens: int = 4096
     """Longest answer."""
     max_deadline_seconds: float = 3600.0
@@ -81,18 +86,16 @@ class NodeConfig:
     drain_seconds: float = 20.0
     """How long a stopping node lets its jobs finish."""
     password: str = field(default="", repr=False)
-    api_key: str = field(default="", repr=False)
+    api_keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Of upstream servers: the variable that holds it, and the key."""
 
     def __post_init__(self) -> None:
         """Raises `Misconfigured` for the first setting that cannot be."""
         for name, low, high in (
-            ("slots", 1, 1024),
-            ("context_length", 0, 2**24),
+            *((name, *bounds) for name, bounds in BOUNDS.items()),
             ("queue", 0, 100_000),
             ("max_tokens", 1, MAX_TOKENS),
             ("max_deadline_seconds", 1, 7 * 24 * 3600),
-            ("prompt_price_wei", 0, 2**53 - 1),
-            ("completion_price_wei", 0, 2**53 - 1),
             ("anchor_seconds", 0.1, 30 * 24 * 3600),
             ("anchor_count", 1, 1_000_000),
             ("advert_seconds", 0.2, 120),
@@ -111,6 +114,25 @@ class NodeConfig:
                 f"promise_seconds is {self.promise_seconds}, less than twice anchor_seconds ({self.anchor_seconds:g}).",
                 remedy="Promise later or anchor sooner: a promise that is missed costs the stake.",
             )
+        check_tables(self._tables, self.api_key_variable)
+
+    @property
+    def served(self) -> tuple[ModelConfig, ...]:
+        """Every model with all of its settings, in the order in which they were written; one at least."""
+        return tuple(ModelConfig.of(table, self, self._api_key(table)) for table in self._tables)
+
+    def serving(self, models: Sequence[str]) -> Self:
+        """The same node with these models instead, at its own settings; with its own models when there are none."""
+        return dataclasses.replace(self, models=tuple(models)) if models else self
+
+    @property
+    def _tables(self) -> tuple[ModelTable, ...]:
+        written = self.models or (self.model,)
+        return tuple(ModelTable(model) if isinstance(model, str) else model for model in written)
+
+    def _api_key(self, table: ModelTable) -> str:
+        variable = self.api_key_variable if table.api_key_variable is None else table.api_key_variable
+        return dict(self.api_keys).get(variable, "")
 
     @classmethod
     def read(cls, path: Path, environment: Mapping[str, str] = os.environ) -> Self:
@@ -135,26 +157,46 @@ class NodeConfig:
             raise Misconfigured(
                 f"Unknown setting {unknown[0]!r}.", remedy=f"The settings are: {', '.join(sorted(fields))}."
             )
-        merged = {**settings, **_from_environment(fields, environment)}
+        merged = _merge(settings, _from_environment(fields, environment))
         for name in ("keystore", "data", "network"):
             if name in merged:
                 merged[name] = str(folder / str(merged[name]))
-        key = _api_key(str(merged.get("api_key_variable", "")), environment)
         try:
             config = msgspec.convert(
-                {**merged, "password": environment.get("TALLYNET_PASSWORD", ""), "api_key": key},
-                cls,
-                strict=False,
-                dec_hook=_as_path,
+                {**merged, "password": environment.get("TALLYNET_PASSWORD", "")}, cls, strict=False, dec_hook=_as_path
             )
         except msgspec.ValidationError as error:
             raise Misconfigured(f"A setting is wrong: {error}.") from error
-        return config if "/" not in config.model or Path(config.model).is_absolute() else config._resolve(folder)
+        return dataclasses.replace(
+            config,
+            model=_resolve(config.model, folder),
+            models=tuple(_resolve_table(model, folder) for model in config.models),
+            api_keys=_api_keys(config, environment),
+        )
 
-    def _resolve(self, folder: Path) -> Self:
-        """A model path relative to the file, when there is one; otherwise it is a hub id."""
-        local = folder / self.model
-        return dataclasses.replace(self, model=str(local)) if local.is_dir() else self
+
+def _merge(settings: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """`model` and `models` say the same thing: both in one place is a mistake, and one overrides the other."""
+    for place in (settings, overrides):
+        if "model" in place and "models" in place:
+            raise Misconfigured("Both model and models are set.", remedy="Keep one: models may list a single model.")
+    other = {"model": "models", "models": "model"}
+    dropped = {other[name] for name in overrides if name in other}
+    return {**{name: value for name, value in settings.items() if name not in dropped}, **overrides}
+
+
+def _resolve(model: str, folder: Path) -> str:
+    """A path relative to the file, when there is such a directory; otherwise it is a hub id or another server."""
+    if "/" not in model or Path(model).is_absolute():
+        return model
+    local = folder / model
+    return str(local) if local.is_dir() else model
+
+
+def _resolve_table(model: str | ModelTable, folder: Path) -> str | ModelTable:
+    if isinstance(model, str):
+        return _resolve(model, folder)
+    return msgspec.structs.replace(model, model=_resolve(model.model, folder))
 
 
 def _as_path(kind: type, value: object) -> Path:
@@ -164,14 +206,17 @@ def _as_path(kind: type, value: object) -> Path:
     return Path(value)
 
 
-def _api_key(variable: str, environment: Mapping[str, str]) -> str:
+def _api_keys(config: NodeConfig, environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Raises `Misconfigured` for a variable that is not set: without the key every job would fail."""
-    if variable and not environment.get(variable):
-        raise Misconfigured(
-            f"api_key_variable names {variable!r}, which is not set.",
-            remedy="Set the variable to the upstream server's key, or leave the setting out.",
-        )
-    return environment[variable] if variable else ""
+    tables = (model for model in config.models if isinstance(model, ModelTable))
+    variables = {config.api_key_variable, *(table.api_key_variable or "" for table in tables)} - {""}
+    for variable in sorted(variables):
+        if not environment.get(variable):
+            raise Misconfigured(
+                f"api_key_variable names {variable!r}, which is not set.",
+                remedy="Set the variable to the upstream server's key, or leave the setting out.",
+            )
+    return tuple((variable, environment[variable]) for variable in sorted(variables))
 
 
 def _from_environment(fields: set[str], environment: Mapping[str, str]) -> dict[str, object]:
@@ -179,5 +224,5 @@ def _from_environment(fields: set[str], environment: Mapping[str, str]) -> dict[
     for name in fields:
         value = environment.get(PREFIX + name.upper())
         if value is not None:
-            found[name] = tuple(value.split(",")) if name in ("listen", "announce") else value
+            found[name] = tuple(value.split(",")) if name in LISTS else value
     return found

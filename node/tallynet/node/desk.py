@@ -1,13 +1,14 @@
 """Where jobs come in: each is attached to its run, replayed from the log, or admitted, exactly once."""
 
 import logging
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass, field
 
 import trio
 
 from tallynet.network.frames import FROM_NODE
-from tallynet.node.admission import Admission
+from tallynet.node.admission import Admission, Admitted
+from tallynet.node.engines import Served
 from tallynet.node.generation import Worker
 from tallynet.node.metrics import Metrics
 from tallynet.node.run import Run
@@ -16,7 +17,7 @@ from tallynet.protocol.advert import Offer
 from tallynet.protocol.errors import Busy, InvalidJob, Refused
 from tallynet.protocol.job import VerifiedJob
 from tallynet.protocol.leaf import Status
-from tallynet.protocol.units import JobId, Seconds, short
+from tallynet.protocol.units import JobId, ModelId, Seconds, short
 from tallynet.protocol.wire import HEADER_BYTES, Finished, Frame, Submit, decode_length
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,9 @@ class Desk:
     metrics: Metrics
     nursery: trio.Nursery
     """Where runs live; it outlives every connection."""
-    offer: Callable[[], Offer]
     runs: dict[JobId, Run] = field(default_factory=dict)
+    taken: Counter[ModelId] = field(default_factory=Counter)
+    """How many of them each model has."""
     closed: bool = False
 
     async def take(self, submit: Submit) -> Run:
@@ -50,31 +52,41 @@ class Desk:
 
     async def _admit(self, submit: Submit, job: VerifiedJob) -> Run:
         """Start the run. It is entered before anything is awaited, so that a second arrival attaches to it."""
-        run = self.runs[job.id] = Run(job)
+        served = self.admission.choose(job)
+        run = self._enter(job)
         try:
-            offer = self.offer()
-            admitted = await self.admission.admit(submit, job, offer, len(self.runs) - 1)
+            taken = self.taken[served.model] - 1
+            offer = served.offer(taken)
+            admitted = await self.admission.admit(submit, job, served, offer, taken)
             await self.worker.journal.begin(job.id, Seconds(job.job.deadline // 1000 + 1))
         except (InvalidJob, Busy) as error:
-            del self.runs[job.id]
+            self._leave(run)
             run.refuse(error)
             raise
         except BaseException:
-            del self.runs[job.id]
+            self._leave(run)
             run.refuse(Busy("the job was not taken", retry_after_ms=1000))
             raise
-        log.info("job %s: admitted, %d prompt tokens", short(job.id), len(admitted.prompt))
-
-        async def work() -> None:
-            try:
-                leaf = await self.worker.work(run, admitted, offer)
-            finally:
-                del self.runs[job.id]
-            if leaf is not None:
-                self.metrics.count(leaf)
-
-        self.nursery.start_soon(work)
+        log.info("job %s: admitted for %s, %d prompt tokens", short(job.id), served.name, len(admitted.prompt))
+        self.nursery.start_soon(self._work, run, admitted, served, offer)
         return run
+
+    async def _work(self, run: Run, admitted: Admitted, served: Served, offer: Offer) -> None:
+        try:
+            leaf = await self.worker.work(run, admitted, offer)
+        finally:
+            self._leave(run)
+        if leaf is not None:
+            self.metrics.count(leaf, served.name)
+
+    def _enter(self, job: VerifiedJob) -> Run:
+        run = self.runs[job.id] = Run(job)
+        self.taken[job.job.model] += 1
+        return run
+
+    def _leave(self, run: Run) -> None:
+        del self.runs[run.job.id]
+        self.taken[run.job.job.model] -= 1
 
     async def _replay(self, job: VerifiedJob) -> Run | None:
         """The run of a job that is in the log already: the same answer, the same receipt.

@@ -1,6 +1,7 @@
 """Before and beside a node's life: make its folder, register it on the ledger, ask a running one how it is."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ _TEMPLATE = """\
 keystore = "key.json"          # the node's key, encrypted with TALLYNET_PASSWORD
 data = "data"                  # its log; never run two nodes on one, never restore an old copy
 network = {network}
-model = {model}                # fake, a directory, a Hugging Face id, or openai:URL#MODEL
+{models}
 listen = ["/ip4/0.0.0.0/tcp/4001"]
 http = "127.0.0.1:8080"        # status, metrics and log; no authentication, keep it on loopback
 prompt_price_wei = 0           # per prompt token
@@ -31,7 +32,7 @@ promise_seconds = 3600         # how long after a job its receipt promises the a
 """
 
 
-def found_node(folder: Path, model: str, network: Path, password: str) -> tuple[Path, Key]:
+def found_node(folder: Path, models: Sequence[str], network: Path, password: str) -> tuple[Path, Key]:
     """Write `node.toml` and `key.json`; raises `Misconfigured` when either is there already."""
     config = folder / "node.toml"
     if config.exists():
@@ -39,8 +40,13 @@ def found_node(folder: Path, model: str, network: Path, password: str) -> tuple[
     folder.mkdir(parents=True, exist_ok=True)
     key = Key.generate()
     write_keystore(folder / "key.json", key, password)
-    config.write_text(_TEMPLATE.format(network=json.dumps(str(network)), model=json.dumps(model)))
+    config.write_text(_TEMPLATE.format(network=json.dumps(str(network)), models=_write_models(models)))
     return config, key
+
+
+def _write_models(models: Sequence[str]) -> str:
+    said = f"model = {json.dumps(models[0])}" if len(models) == 1 else f"models = {json.dumps(list(models))}"
+    return f"{said:<30} # fake, a directory, a Hugging Face id, or openai:URL#MODEL"
 
 
 async def register_node(config: NodeConfig, operator: Key, stake: Wei, address: str) -> NodeEntry:

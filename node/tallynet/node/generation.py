@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import trio
 
-from tallynet.engine import Engine, Generation
+from tallynet.engine import Generation
 from tallynet.node.admission import Admitted
 from tallynet.node.config import NodeConfig
 from tallynet.node.journal import Journal, Kept
@@ -40,7 +40,6 @@ class Worker:
     config: NodeConfig
     key: Key
     domain: Domain
-    engine: Engine
     journal: Journal
     clock: Callable[[], Milliseconds]
 
@@ -54,7 +53,7 @@ class Worker:
         job = admitted.job
         commitment = commit_prompt(prompt_salt(admitted.secret), admitted.prompt)
         transcript = Transcript(job.id, admitted.secret, commitment)
-        run.say(Accepted(job.id, admitted.prompt, self.engine.load().waiting))
+        run.say(Accepted(job.id, admitted.prompt, admitted.engine.load().waiting))
         status = await self._generate(run, admitted, transcript)
         leaf = self._leaf(admitted, offer, transcript, started, status)
         try:
@@ -76,7 +75,7 @@ class Worker:
         status = Status.FAILED
         try:
             with run.scope:
-                async with self.engine.stream(generation) as pieces:
+                async with admitted.engine.stream(generation) as pieces:
                     async for piece in pieces:
                         body = ChunkBody(piece.tokens, piece.text, piece.logprobs, piece.evidence)
                         if body.tokens or body.text:
@@ -97,7 +96,7 @@ class Worker:
             job=admitted.job.id,
             client=job.client,
             model=job.model,
-            runtime=self.engine.info.runtime,
+            runtime=admitted.engine.info.runtime,
             params=job.sampling.digest,
             request=job.request,
             output=transcript.output_root,

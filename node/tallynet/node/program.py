@@ -11,11 +11,12 @@ from pathlib import Path
 import trio
 
 from tallynet.console.network_file import NetworkFile, read_network
-from tallynet.engine import Engine, open_engine
 from tallynet.ledger import Ledger
 from tallynet.ledger.opening import open_ledger
 from tallynet.network.transport import PeerAddress, Transport
 from tallynet.node.config import NodeConfig
+from tallynet.node.engines import Engines
+from tallynet.node.loading import load_engines
 from tallynet.node.service import Node, Running
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.keys import Key
@@ -34,34 +35,23 @@ async def run_node(config: NodeConfig, ready: Path | None, make: Callable[..., N
     `make` is called as `Node` is."""
     began = time.monotonic()
     network, key = read_network(config.network), read_keystore(config.keystore, config.password)
-    engine = await _load(config)
+    engines = await _load(config)
     peers = _bootstrap(network, key)
     async with (
         open_ledger(network.rpc_url, network.domain, network.confirmations) as ledger,
         trio.open_nursery() as nursery,
     ):
         await _check_registered(ledger, key)
-        node = make(config, key, _open_transport(config, key, peers), ledger, engine, peers)
+        node = make(config, key, _open_transport(config, key, peers), ledger, engines, peers)
         nursery.start_soon(_stop_on_signal, node, nursery.cancel_scope)
         nursery.start_soon(_run, node, nursery, config, ready, began)
 
 
-async def _load(config: NodeConfig) -> Engine:
-    """The model in a process of its own; what is slow to import here is imported meanwhile."""
+async def _load(config: NodeConfig) -> Engines:
+    """The models in processes of their own; what is slow to import here is imported meanwhile."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, _import_slow)
-        return await trio.to_thread.run_sync(
-            lambda: open_engine(
-                config.model,
-                device=config.device,
-                dtype=config.dtype,
-                slots=config.slots,
-                context_length=config.context_length or None,
-                apart=True,
-                api_key=config.api_key,
-            ),
-            abandon_on_cancel=True,
-        )
+        return await trio.to_thread.run_sync(load_engines, config, abandon_on_cancel=True)
 
 
 def _import_slow() -> None:
@@ -121,8 +111,7 @@ def _write_ready(path: Path, node: Node, running: Running, seconds: float) -> No
         "peer": node.key.peer_id,
         "multiaddr": str(running.peer),
         "http": running.http,
-        "model": prefixed(node.engine.info.model),
-        "model_name": node.engine.info.name,
+        "models": {served.name: prefixed(served.model) for served in node.engines},
         "pid": os.getpid(),
         "seconds": round(seconds, 2),
     }

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import trio
 
-from tallynet.engine import Engine
 from tallynet.ledger import Ledger
 from tallynet.network.address_book import AddressBook
 from tallynet.network.transport import PeerAddress, Transport
@@ -18,6 +17,7 @@ from tallynet.node.anchoring import Anchoring
 from tallynet.node.config import NodeConfig
 from tallynet.node.counter import Counter
 from tallynet.node.desk import Desk
+from tallynet.node.engines import Engines
 from tallynet.node.generation import Worker
 from tallynet.node.journal import Journal, open_journal
 from tallynet.node.log_desk import LogDesk
@@ -52,13 +52,13 @@ class Running:
 
 @dataclass
 class Node:
-    """One peer: an engine, a log, a voice on the network and a line to the chain."""
+    """One peer: engines, a log, a voice on the network and a line to the chain."""
 
     config: NodeConfig
     key: Key
     transport: Transport
     ledger: Ledger
-    engine: Engine
+    engines: Engines
     bootstrap: tuple[PeerAddress, ...] = ()
     clock: Callable[[], Milliseconds] = wall_clock
     stopping: trio.Event = field(default_factory=trio.Event)
@@ -68,18 +68,18 @@ class Node:
         """Serve until `stop`; reports started when jobs can come. Cancelling it is like pulling the plug.
 
         Raises `Misconfigured` when the log here is not all that the contract or a peer has seen of it, or when another
-        instance of this node turns up, and whatever the engine raises at start.
+        instance of this node turns up, and whatever an engine raises at start.
         """
         began = trio.current_time()
         with self.open_log() as journal:
-            async with self._engine_running(), self.transport.run(), trio.open_nursery() as services:
+            async with self._engines_running(), self.transport.run(), trio.open_nursery() as services:
                 anchoring = self.anchoring(journal)
                 advertising, log_desk = self._advertising(journal), self.log_desk(journal)
                 await anchoring.check_start()
                 await advertising.check_start()
                 async with trio.open_nursery() as runs:
                     desk = self._open_desks(journal, log_desk, advertising, runs)
-                    status = Status(self.config, self.key, self.engine, journal, anchoring, desk, self.clock)
+                    status = Status(self.config, self.key, self.engines, journal, anchoring, desk, self.clock)
                     http = await services.start(serve_http, self.config.http, status, log_desk)
                     for service in (anchoring.run, advertising.speak, advertising.learn, advertising.provide,
                                     advertising.listen, self._forget(journal)):  # fmt: skip
@@ -95,19 +95,19 @@ class Node:
         self.stopping.set()
 
     @asynccontextmanager
-    async def _engine_running(self) -> AsyncIterator[None]:
+    async def _engines_running(self) -> AsyncIterator[None]:
         async with trio.open_nursery() as nursery:
-            await nursery.start(lambda task_status: self.engine.run(task_status=task_status))
+            await nursery.start(lambda task_status: self.engines.run(task_status=task_status))
             yield
             nursery.cancel_scope.cancel()
 
     def _open_desks(self, journal: Journal, log_desk: LogDesk, advertising: Advertising, runs: trio.Nursery) -> Desk:
         """Build the parts that talk to peers and begin to answer."""
         domain = self.ledger.domain
-        admission = Admission(self.config, domain, self.engine)
-        worker = Worker(self.config, self.key, domain, self.engine, journal, self.clock)
-        desk = Desk(admission, worker, self.metrics, runs, advertising.offer)
-        advertising.busy = lambda: len(desk.runs)
+        admission = Admission(self.config, domain, self.engines)
+        worker = Worker(self.config, self.key, domain, journal, self.clock)
+        desk = Desk(admission, worker, self.metrics, runs)
+        advertising.taken = desk.taken.__getitem__
         self.transport.serve(JOB_PROTOCOL, Counter(desk, self.metrics, self.config.abandon_seconds).serve)
         self.transport.serve(INFO_PROTOCOL, advertising.serve)
         self.transport.serve(LOG_PROTOCOL, log_desk.serve)
@@ -116,8 +116,8 @@ class Node:
     def _advertising(self, journal: Journal) -> Advertising:
         book = AddressBook(self.ledger.domain, self.clock)
         return Advertising(
-            self.config, self.key, self.ledger.domain, self.engine, self.transport, book, self.clock,
-            busy=lambda: 0, bootstrap=self.bootstrap, journal=journal,
+            self.config, self.key, self.ledger.domain, self.engines, self.transport, book, self.clock,
+            taken=lambda model: 0, bootstrap=self.bootstrap, journal=journal,
         )  # fmt: skip
 
     async def _say_goodbye(self, advertising: Advertising, anchoring: Anchoring) -> None:

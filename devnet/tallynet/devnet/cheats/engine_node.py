@@ -57,10 +57,10 @@ class BentEngine:
 
 @dataclass
 class EngineCheatingNode(CheatingNode):
-    """A node with such an engine."""
+    """A node with such engines; each does `honest` generations first."""
 
     def __post_init__(self) -> None:
-        self.engine = BentEngine(self.engine, self.honest, self.bend, self.bend_piece)
+        self.engines = self.engines.each(lambda engine: BentEngine(engine, self.honest, self.bend, self.bend_piece))
 
     def bend(self, generation: Generation) -> Generation:
         return generation
@@ -103,7 +103,8 @@ class PromptEdit(EngineCheatingNode):
 
     def bend(self, generation: Generation) -> Generation:
         prompt, at = generation.prompt, len(generation.prompt) // 2
-        other = (prompt[at] + 1) % self.engine.info.vocabulary_size
+        vocabulary = min(served.engine.info.vocabulary_size for served in self.engines)
+        other = (prompt[at] + 1) % vocabulary
         return replace(generation, prompt=(*prompt[:at], other, *prompt[at + 1 :]))
 
 
