@@ -140,10 +140,10 @@ def _rate(honest: Sequence[Scores]) -> float:
 
 
 def _share(alternative_only: int, claim_only: int) -> float:
-    """SAFETY times what an alternative's part may be at most, at RATE_CONFIDENCE, and never more than a half."""
+    """What an alternative's part may be at most, at RATE_CONFIDENCE, and never more than a half. No SAFETY: where noise
+    is larger than was measured, it lets the claim and the alternative explain more tokens each."""
     differing = alternative_only + claim_only
-    most = upper_bound(alternative_only, differing, RATE_CONFIDENCE) if differing else 1.0
-    return round(min(EVEN, SAFETY * most), 5)
+    return round(min(EVEN, upper_bound(alternative_only, differing, RATE_CONFIDENCE)), 5) if differing else EVEN
 
 
 def _bound(

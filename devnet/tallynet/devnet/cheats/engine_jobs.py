@@ -21,8 +21,10 @@ STORIES = (
 )  # fmt: skip
 """Long answers."""
 SHORT_TOKENS = 16
-SPREAD = 0.12
-"""Of random weights: enough that some tokens are clearly likelier than others."""
+SPREAD = 0.02
+"""Of random weights: what models are trained from. Larger ones multiply float noise from layer to layer."""
+HEAD_SPREAD = 0.12
+"""Of the head's: enough that some tokens are clearly likelier than others."""
 
 
 def run_jobs(
@@ -57,5 +59,7 @@ def make_random_model(folder: Path) -> Path:
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(11)
-        LlamaForCausalLM(config).save_pretrained(folder)
+        model = LlamaForCausalLM(config)
+        torch.nn.init.normal_(model.lm_head.weight, std=HEAD_SPREAD)
+        model.save_pretrained(folder)
     return folder

@@ -24,7 +24,7 @@ class Effort:
     max_tokens: int = 256
     honest: int = 1024
     forged: int = 1024
-    calibration: int = 8
+    calibration: int = 16
     """Honest runs in every cell, for the thresholds of the random model."""
 
 
