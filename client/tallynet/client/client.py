@@ -45,6 +45,9 @@ from tallynet.protocol.keystore import open_keystore
 from tallynet.protocol.request import Request
 from tallynet.protocol.units import Address, Milliseconds, Wei
 
+TEMPLATE_SPACE = 4
+"""Templates write tools with line breaks and indentation: with so many times their bytes at most."""
+
 
 def wall_clock() -> Milliseconds:
     return Milliseconds(time.time_ns() // 1_000_000)
@@ -106,7 +109,8 @@ class AsyncClient:
 
     def stream(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> AnswerStream:
         """As `ask`, in pieces: see `AnswerStream`. What `ask` raises, entering it and reading it raise."""
-        request, terms = read_prompt(prompt), read_terms(**options)
+        terms = read_terms(**options)
+        request = read_prompt(prompt, terms.wishes)
         return AnswerStream(lambda: self._prepare(model, request, terms), terms.seconds, self._keeper.keep)
 
     async def embed(self, model: str, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> list[Embedding]:
@@ -251,7 +255,9 @@ def _among(candidates: Sequence[Candidate], nodes: Collection[Address]) -> Seque
 
 
 def _demand(request: Request, terms: Terms) -> Demand:
-    size = len(request.text.encode()) + sum(len(turn.content.encode()) for turn in request.messages)
+    said = [turn.content for turn in request.messages]
+    said += [call.name + call.arguments for turn in request.messages for call in turn.tool_calls]
+    size = sum(len(text.encode()) for text in (request.text, *said)) + TEMPLATE_SPACE * len(request.tools.encode())
     return Demand(size, len(request.messages), terms.sampling.max_tokens, terms.max_price)
 
 

@@ -17,10 +17,14 @@ from tallynet.protocol.embedding import EMBED_SAMPLING
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.job import Sampling, Task
 from tallynet.protocol.manifest import Manifest
-from tallynet.protocol.request import Request
+from tallynet.protocol.request import Bias, Request
 from tallynet.protocol.units import Digest, ModelId, TokenIds
 
 RUNTIME_TAG = b"tallynet/runtime/1\0"
+
+SCHEMA, BIAS, TOOLS = "schema", "logit_bias", "tools"
+WISHES = (SCHEMA, BIAS, TOOLS)
+"""What a request may want beside an answer, by the names of its members."""
 
 
 class Finish(IntEnum):
@@ -58,6 +62,8 @@ class EngineInfo:
     """What the model does. For `EMBED` a piece without tokens is the whole answer (spec chapter 3, "Embeddings")."""
     unheeded: tuple[str, ...] = ()
     """Sampling parameters that this engine cannot follow, by their names in `Sampling`."""
+    wishes: tuple[str, ...] = ()
+    """Those of `WISHES` that this engine can follow."""
 
     @classmethod
     def of(
@@ -72,6 +78,7 @@ class EngineInfo:
         evidence: str = "replayable",
         task: Task = Task.GENERATE,
         unheeded: tuple[str, ...] = (),
+        wishes: tuple[str, ...] = (),
     ) -> Self:
         """With the digests `model` and `runtime` computed."""
         return cls(
@@ -86,6 +93,7 @@ class EngineInfo:
             evidence=evidence,
             task=task,
             unheeded=unheeded,
+            wishes=wishes,
         )
 
 
@@ -98,6 +106,10 @@ class Generation:
     sampling: Sampling
     seed: Digest
     """Keys the sampler's noise; the node passes H(job_id)."""
+    schema: str = ""
+    """A JSON schema that the answer keeps to, as `tokenize` has accepted it; empty for none."""
+    logit_bias: tuple[Bias, ...] = ()
+    """Added to the logits before anything is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +150,8 @@ class Engine(Protocol):
     async def tokenize(self, request: Request) -> TokenIds:
         """Token ids of the request under the model's own chat template.
 
-        Raises `InvalidJob` when the request does not fit the model: too long for the context, no chat template.
+        Raises `InvalidJob` when the request does not fit the model: too long for the context, no chat template, or a
+        wish that cannot be followed, with the check of `check_wishes`.
         """
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -172,6 +185,25 @@ def check_prompt(prompt: TokenIds, info: EngineInfo) -> None:
     # (3) its tokens are of this model's vocabulary
     if not all(0 <= token < info.vocabulary_size for token in prompt):
         raise InvalidJob(f"the prompt has token ids outside this model's vocabulary of {info.vocabulary_size}")
+
+
+def check_wishes(request: Request, info: EngineInfo) -> None:
+    """Raises `InvalidJob` for what the engine would have to pass over. Numbers are those of spec chapter 2."""
+    turns = any(message.tool_calls or message.role == "tool" for message in request.messages)
+    asked = {SCHEMA: bool(request.schema), BIAS: bool(request.logit_bias), TOOLS: bool(request.tools) or turns}
+    # (9) the engine can keep to the request's schema
+    # (10) it can add the request's biases, all of tokens that the model has
+    # (11) the model's chat template takes tools
+    for check, (name, wanted) in enumerate(asked.items(), 9):
+        if wanted and name not in info.wishes:
+            raise InvalidJob(
+                f"{name} is asked for, and this model takes no {name}",
+                check=check,
+                remedy=f"Leave {name} out, or choose another model.",
+            )
+    strange = [bias.token for bias in request.logit_bias if bias.token >= info.vocabulary_size]
+    if strange:
+        raise InvalidJob(f"logit_bias names token {strange[0]}; the model has {info.vocabulary_size}", check=10)
 
 
 def check_sampling(sampling: Sampling, info: EngineInfo) -> None:

@@ -59,6 +59,7 @@ class Loaded(Message, frozen=True):
     evidence: str
     task: Task
     unheeded: tuple[str, ...]
+    wishes: tuple[str, ...]
     tokens_per_second: float
 
 
