@@ -1,6 +1,5 @@
 """Tools: they reach the model's template, and what it writes becomes calls, whole or streamed."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from functools import partial
@@ -11,11 +10,10 @@ import pytest
 from openai import OpenAI
 
 from tallynet.client.gateway.tools import Call, CallReader
-from tallynet.engine import Engine, FakeEngine, Generation
-from tallynet.engine.engine import WISHES
-from tallynet.engine.fake import END
+from tallynet.engine import Engine
 from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.request import Request, decode_request
+from tests.client.gateway.scripted_engine import Scripted
 from tests.client.gateway.stage import MODEL, QUESTION, Stage, open_stage
 
 NAMES = frozenset({"weather", "time"})
@@ -37,19 +35,6 @@ WEATHER, TIME = Call("weather", '{"city":"Tokyo"}'), Call("time", "{}")
 BOTH = [WEATHER, TIME]
 HERMES = '<tool_call>\n{"name": "weather", "arguments": {"city": "Tokyo"}}\n</tool_call>'
 HERMES_TIME = '<tool_call>{"name": "time", "arguments": {}}</tool_call>'
-
-
-class Scripted(FakeEngine):
-    """Follows every wish by saying what it was told to say, byte by byte."""
-
-    def __init__(self, script: str) -> None:
-        super().__init__()
-        self._script = script.encode()
-        self._info = dataclasses.replace(self._info, wishes=WISHES)
-
-    async def _next_token(self, generation: Generation, position: int) -> int:
-        await super()._next_token(generation, position)
-        return self._script[position] if position < len(self._script) else END
 
 
 def engine(script: str) -> Callable[[], Engine]:
