@@ -54,7 +54,7 @@ def write(value: object, name: Callable[[str], str] = same) -> Any:
 
 
 def read(kind: Any, value: Any, name: Callable[[str], str] = same) -> Any:
-    """A value of type `kind` from its JSON form."""
+    """A value of type `kind` from its JSON form; what is absent there has its default."""
     while get_origin(kind) is Annotated or isinstance(kind, NewType):
         kind = kind.__supertype__ if isinstance(kind, NewType) else get_args(kind)[0]
     if get_origin(kind) in (Union, UnionType):
@@ -65,5 +65,6 @@ def read(kind: Any, value: Any, name: Callable[[str], str] = same) -> Any:
     if issubclass(kind, msgspec.Struct):
         hints = get_type_hints(kind)
         fields = msgspec.structs.fields(kind)
-        return kind(**{field.name: read(hints[field.name], value[name(field.name)], name) for field in fields})
+        given = [field.name for field in fields if field.required or name(field.name) in value]
+        return kind(**{member: read(hints[member], value[name(member)], name) for member in given})
     return bytes.fromhex(value[2:]) if kind is bytes else kind(value)

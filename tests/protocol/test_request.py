@@ -1,4 +1,4 @@
-"""Requests: one encoding, one meaning, in valid text; chapter 1, checks (1) to (4) of a request."""
+"""Requests: one encoding, one meaning, in valid text; chapter 1, checks (1) to (7) of a request."""
 
 import msgspec
 import pytest
@@ -10,8 +10,10 @@ from tallynet.protocol.request import (
     MAX_DOCUMENTS,
     MAX_MESSAGES,
     MAX_REQUEST_BYTES,
+    Bias,
     Message,
     Request,
+    ToolCall,
     decode_request,
     encode_request,
 )
@@ -23,10 +25,19 @@ pack = msgspec.msgpack.encode
 messages = st.builds(Message, role=st.sampled_from(["system", "user", "assistant"]), content=st.text(max_size=50))
 digests = st.binary(min_size=32, max_size=32)
 made_from = {"template": st.none() | digests, "documents": st.lists(digests, max_size=5).map(tuple)}
+wishes = st.fixed_dictionaries(
+    {},
+    optional={
+        "schema": st.sampled_from(['{"type": "object"}', "{}"]),
+        "tools": st.just('[{"type": "function"}]'),
+        "logit_bias": st.just((Bias(3, -5), Bias(4, 10**8))),
+    },
+)
 requests = st.one_of(
     st.builds(Request, messages=st.lists(messages, min_size=1, max_size=5).map(tuple), **made_from),
     st.builds(Request, text=st.text(min_size=1, max_size=50), top=st.integers(0, 5), **made_from),
     st.builds(Request, tokens=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=9).map(tuple)),
+    st.builds(lambda text, wish: Request(text=text, **wish), st.text(min_size=1, max_size=50), wishes),
 )
 
 
@@ -63,7 +74,9 @@ def test_1_a_request_that_is_too_large() -> None:
         pack({"text": None}),
         pack({"messages": [{"role": "user"}]}),
         pack({"messages": [{"role": "user", "content": "x", "name": "me"}]}),
-        pack({"messages": [{"role": "tool", "content": "x"}]}),
+        pack({"messages": [{"role": "narrator", "content": "x"}]}),
+        pack({"text": "x", "logit_bias": [[5, 1]]}),
+        pack({"text": "x", "logit_bias": [{"token": 5, "millionths": 10**9}]}),
         pack({"messages": [{"role": "user\n", "content": "x"}]}),
         pack({"messages": [{"role": "", "content": "x"}]}),
         pack({"messages": [{"role": "user", "content": "x"}] * (MAX_MESSAGES + 1)}),
@@ -113,12 +126,69 @@ def test_a_request_that_says_nothing_of_its_making_is_encoded_as_before() -> Non
     assert encode_request(Request(text="x")) == b"\x81\xa4text\xa1x"
 
 
+CALL = ToolCall("call-1", "weather", '{"city":"Tokyo"}')
+
+
+def test_a_dialogue_with_tools_is_read_as_it_was_written() -> None:
+    asked, called = Message("user", "Is it warm?"), Message("assistant", "", tool_calls=(CALL,))
+    request = Request(messages=(asked, called, Message("tool", "21 degrees", tool_call_id="call-1")), tools="[{}]")
+
+    assert decode_request(encode_request(request)) == request
+
+
+def test_what_is_not_asked_for_is_not_in_the_bytes() -> None:
+    """So that requests of clients which know none of it have the commitments that they always had."""
+    assert encode_request(Request(messages=(Message("user", "x"),))) == pack(
+        {"messages": [{"role": "user", "content": "x"}]}
+    )
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"schema": "["},
+        {"schema": "[]"},
+        {"schema": '{"a":' * 5000},
+        {"tools": "{}"},
+        {"tools": "[]"},
+        {"tools": "[1]"},
+    ],
+    ids=str,
+)
+def test_5_what_is_no_json_of_its_kind(wish: dict[str, str]) -> None:
+    refused(5, pack({"text": "x", **wish}))
+
+
+def test_5_arguments_that_are_no_object() -> None:
+    call = ToolCall("call-1", "weather", "[1]")
+    refused(5, encode_request(Request(messages=(Message("assistant", "", tool_calls=(call,)),))))
+
+
+@pytest.mark.parametrize("biases", [((4, 1), (3, 1)), ((3, 1), (3, 2)), ((3, 0),)], ids=str)
+def test_6_biases_that_could_be_written_in_another_way(biases: tuple[tuple[int, int], ...]) -> None:
+    refused(6, encode_request(Request(text="x", logit_bias=tuple(Bias(*bias) for bias in biases))))
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        Message("tool", "21 degrees"),
+        Message("user", "x", tool_call_id="call-1"),
+        Message("user", "x", tool_calls=(CALL,)),
+        Message("tool", "x", tool_calls=(CALL,), tool_call_id="call-1"),
+    ],
+    ids=["no call", "a user answers", "a user calls", "a tool calls"],
+)
+def test_7_turns_that_are_nobodys(turn: Message) -> None:
+    refused(7, encode_request(Request(messages=(turn,))))
+
+
 @given(data=st.binary(max_size=80))
 def test_random_bytes_are_refused_with_a_number(data: bytes) -> None:
     try:
         assert encode_request(decode_request(data)) == data
     except InvalidJob as refusal:
-        assert refusal.check in (1, 2, 3, 4)
+        assert refusal.check in range(1, 8)
 
 
 @pytest.mark.parametrize("request_", [Request(text="\ud800"), Request(messages=(Message("user", "a\udfff"),))])

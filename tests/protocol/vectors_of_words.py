@@ -9,7 +9,7 @@ import msgspec
 from tallynet.protocol import commitment
 from tallynet.protocol.keys import Key, peer_id_of
 from tallynet.protocol.manifest import Manifest, ManifestFile
-from tallynet.protocol.request import Request, encode_request
+from tallynet.protocol.request import Bias, Message, Request, ToolCall, encode_request
 from tests.protocol.examples import CLIENT, NODE, PROMPT, SECRET, STRANGER, digest, valid_manifest, valid_request
 from tests.protocol.json_form import write
 
@@ -111,6 +111,16 @@ def commitments() -> dict[str, Any]:
 
 def requests() -> dict[str, Any]:
     pack = msgspec.msgpack.encode
+    call = ToolCall("call-1", "weather", '{"city":"東京"}')
+    tooled = Request(
+        messages=(
+            Message("user", "Is it warm?"),
+            Message("assistant", "", tool_calls=(call,)),
+            Message("tool", "21 degrees", tool_call_id="call-1"),
+        ),
+        tools='[{"type":"function","function":{"name":"weather"}}]',
+    )
+    wished = Request(text="x", schema='{"type":"object"}', logit_bias=(Bias(3, -1), Bias(4, 100_000_000)))
     made = Request(text="[1] A passage.", template=digest("template"), documents=(digest("one"), digest("two")))
     valid = (
         valid_request(),
@@ -119,6 +129,8 @@ def requests() -> dict[str, Any]:
         Request(text="Once upon a time", top=5),
         Request(tokens=(1, 300, 2**32 - 1)),
         made,
+        tooled,
+        wished,
     )
     both = Request(messages=valid_request().messages, text="x")
     invalid: Sequence[tuple[int, bytes, str]] = (
@@ -131,7 +143,7 @@ def requests() -> dict[str, Any]:
         (2, b"\x81\xa4text\xa3\xed\xa0\x80", "a surrogate in UTF-8"),
         (2, pack({"text": 7}), "a number for a text"),
         (2, pack({"text": "x", "system": "y"}), "an unknown field"),
-        (2, pack({"messages": [{"role": "tool", "content": "x"}]}), "an unknown role"),
+        (2, pack({"messages": [{"role": "narrator", "content": "x"}]}), "an unknown role"),
         (2, pack({"messages": [{"role": "user\n", "content": "x"}]}), "a role with a line end"),
         (2, pack({"text": "x", "template": bytes(31)}), "a digest of 31 bytes"),
         (2, pack({"text": "x", "documents": [bytes(32)] * 65}), "65 documents"),
@@ -142,6 +154,11 @@ def requests() -> dict[str, Any]:
         (4, pack({"text": "x", "template": None}), "a template that is none"),
         (4, b"\x81\xa4text\xd9\x01x", "a longer form than is needed"),
         (4, pack({"messages": [{"content": "x", "role": "user"}]}), "fields in another order"),
+        (5, pack({"text": "x", "schema": "[]"}), "a schema that is no object"),
+        (5, pack({"text": "x", "tools": "[]"}), "a list of no tools"),
+        (6, pack({"text": "x", "logit_bias": [{"token": 4, "millionths": 1}] * 2}), "a token biased twice"),
+        (6, pack({"text": "x", "logit_bias": [{"token": 4, "millionths": 0}]}), "a bias of nothing"),
+        (7, pack({"messages": [{"role": "tool", "content": "x"}]}), "a tool that answers no call"),
     )
     return {
         "valid": [{"request": trimmed(request), "encoded": write(encode_request(request))} for request in valid],
@@ -154,7 +171,11 @@ def requests() -> dict[str, Any]:
 
 def trimmed(request: Request) -> dict[str, Any]:
     """The fields that are present."""
-    return {name: value for name, value in write(request).items() if value}
+    turns = [
+        {name: value for name, value in turn.items() if value or name == "content"}
+        for turn in write(request)["messages"]
+    ]
+    return {name: value for name, value in {**write(request), "messages": turns}.items() if value}
 
 
 def manifests() -> dict[str, Any]:

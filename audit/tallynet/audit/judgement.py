@@ -1,8 +1,8 @@
 """(6) Is this run what its model, seed and parameters yield? The verdict on a replay, every number beside its limits.
 
-Checks (1), (2) and (4) are exact or as good as; (3), (5) to (8) weigh float noise against thresholds that were measured
-on honest runs. FAIL says that no honest run comes near; SUSPECT, that one in a hundred does: ask a second auditor.
-Neither costs a stake by itself. Source: spec chapter 6, "Replay".
+Checks (1), (2), (4) and (10) are exact or as good as; (3), (5) to (8) weigh float noise against thresholds that were
+measured on honest runs. FAIL says that no honest run comes near; SUSPECT, that one in a hundred does: ask a second
+auditor. Neither costs a stake by itself. Source: spec chapter 6, "Replay".
 """
 
 from collections.abc import Iterator, Sequence
@@ -89,7 +89,7 @@ def judge(
 ) -> Judgement:
     """Weigh what a replay has `seen`. `same_place` says that the node's environment is the auditor's own."""
     checks = [*_check_ending(ending), *_check_tokens(seen, thresholds), *_check_evidence(claim, seen, thresholds)]
-    checks += _check_exact(seen, same_place)
+    checks += [*_check_exact(seen, same_place), *_check_schema(claim, seen)]
     checks.sort(key=lambda check: check.number)
     return Judgement(tuple(checks), len(seen.matches), tuple(_not_checked(claim, seen, ending, same_place)))
 
@@ -183,6 +183,15 @@ def _check_exact(seen: Observation, same_place: bool) -> Iterator[Check]:
     missing = float(seen.exact_tried - seen.exact_groups)
     verdict = Verdict.PASS if good else Verdict.SUSPECT
     yield Check(9, "exact", verdict, missing, 1.0, float("inf"), said)
+
+
+def _check_schema(claim: Claim, seen: Observation) -> Iterator[Check]:
+    if not claim.schema:
+        return
+    # (10) every token is one that the request's schema lets come next
+    good = seen.barred is None
+    said = "the tokens keep to the schema" if good else f"token {seen.barred} is none that the schema lets come next"
+    yield exact_check(10, "schema", good, said)
 
 
 def _not_checked(claim: Claim, seen: Observation, ending: Ending | None, same_place: bool) -> Iterator[str]:

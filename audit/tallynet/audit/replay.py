@@ -24,7 +24,7 @@ from tallynet.protocol.commitment import seed
 from tallynet.protocol.errors import InvalidBundle, InvalidJob, Misconfigured
 from tallynet.protocol.job import Task
 from tallynet.protocol.leaf import Leaf
-from tallynet.protocol.request import decode_request
+from tallynet.protocol.request import Bias, decode_request
 from tallynet.protocol.units import TokenIds, prefixed, short
 
 Say = Callable[[str], None]
@@ -162,7 +162,19 @@ def claim_of(bundle: Bundle) -> Claim:
         raise InvalidBundle(f"its evidence has no known form: {error}", check=6) from error
     tokens = tuple(token for body in opening.chunks for token in body.tokens)
     logprobs = tuple(value for body in opening.chunks for value in body.logprobs)
-    return Claim(opening.prompt, job.sampling, seed(bundle.receipt.receipt.job), tokens, logprobs, records)
+    schema, biases = _wishes_of(opening.request)
+    return Claim(
+        opening.prompt, job.sampling, seed(bundle.receipt.receipt.job), tokens, logprobs, records, schema, biases
+    )
+
+
+def _wishes_of(request: bytes) -> tuple[str, tuple[Bias, ...]]:
+    """The schema and the biases that the answer was asked for with; none for a request that nobody can read."""
+    try:
+        read = decode_request(request)
+    except InvalidJob:
+        return "", ()
+    return read.schema, read.logit_bias
 
 
 def _ending(bundle: Bundle, leaf: Leaf, claim: Claim, replayer: Replayer) -> Ending:

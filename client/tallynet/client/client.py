@@ -49,6 +49,9 @@ from tallynet.protocol.keystore import open_keystore
 from tallynet.protocol.request import Request, decode_request
 from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, TokenIds, Wei, prefixed
 
+TEMPLATE_SPACE = 4
+"""Templates write tools with line breaks and indentation: with so many times their bytes at most."""
+
 
 def wall_clock() -> Milliseconds:
     return Milliseconds(time.time_ns() // 1_000_000)
@@ -131,7 +134,8 @@ class AsyncClient:
 
     def stream(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> AnswerStream:
         """As `ask`, in pieces: see `AnswerStream`. What `ask` raises, entering it and reading it raise."""
-        request, terms = read_prompt(prompt), read_terms(**options)
+        terms = read_terms(**options)
+        request = read_prompt(prompt, terms.wishes)
         return AnswerStream(lambda: self._prepare(model, request, terms), terms.seconds, self._keeper.keep)
 
     def stream_ways(self, model: str, ways: Sequence[tuple[Request, AskOptions]]) -> AnswerStream:
@@ -395,9 +399,10 @@ def _among(candidates: Sequence[Candidate], nodes: Collection[Address]) -> Seque
 
 
 def _demand(request: Request, most_tokens: int, max_price: Wei | None) -> Demand:
-    words = len(request.text.encode()) + sum(len(turn.content.encode()) for turn in request.messages)
-    size = words + BYTES_PER_TOKEN * len(request.tokens)
-    return Demand(size, len(request.messages), most_tokens, max_price)
+    said = [turn.content for turn in request.messages]
+    said += [call.name + call.arguments for turn in request.messages for call in turn.tool_calls]
+    size = sum(len(text.encode()) for text in (request.text, *said)) + TEMPLATE_SPACE * len(request.tools.encode())
+    return Demand(size + BYTES_PER_TOKEN * len(request.tokens), len(request.messages), most_tokens, max_price)
 
 
 def _ceiling(candidates: Sequence[Candidate], demand: Demand) -> Wei:

@@ -27,7 +27,7 @@ from tallynet.protocol.advert import Offer
 from tallynet.protocol.errors import InvalidSignature, Misconfigured
 from tallynet.protocol.job import MAX_TOKENS
 from tallynet.protocol.keys import address_of_peer
-from tallynet.protocol.request import MAX_REQUEST_BYTES, Message, Request
+from tallynet.protocol.request import MAX_REQUEST_BYTES, MAX_SCHEMA_CHARACTERS, Message, Request
 from tallynet.protocol.units import Address
 
 ANCHOR_WAIT_SECONDS = 10.0
@@ -58,6 +58,9 @@ AnchorOption = Annotated[
 ]
 ConsentOption = Annotated[
     bool, typer.Option("--audit-consent", help="Let whoever audits the node read this run, if it is drawn.")
+]
+SchemaOption = Annotated[
+    Path | None, typer.Option("--schema", help="A file with a JSON schema: the answer is JSON that satisfies it.")
 ]
 NoKeepOption = Annotated[bool, typer.Option("--no-keep", help="Do not keep the receipt in the receipts folder.")]
 
@@ -97,6 +100,7 @@ def ask(
     top_k: TopKOption = 0,
     top_p: TopPOption = 1.0,
     stop: StopOption = None,
+    schema: SchemaOption = None,
     node: NodeOption = "",
     system: SystemOption = "",
     raw: RawOption = False,
@@ -114,12 +118,14 @@ def ask(
     Exits 0 when the answer is whole, 1 when it is not or there is none, 2 on wrong usage. Ctrl-C cancels the job.
 
     Example: tallynet ask tally-tiny "What is the capital of Japan?" --save japan.tally
+
+    Example: tallynet ask tally-tiny "A city in Japan?" --schema city.json
     """
     with command(as_json=as_json, debug=debug) as terminal:
         request = read_request(prompt, system, raw)
         options = AskOptions(
             max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, stop=stop or (),
-            deadline_seconds=deadline, max_price_wei=max_price, node=read_node(node),
+            schema=read_schema(schema), deadline_seconds=deadline, max_price_wei=max_price, node=read_node(node),
             audit_consent=audit_consent,
         )  # fmt: skip
         check_place(save)
@@ -199,6 +205,17 @@ def read_node(text: str) -> Address | None:
         raise Misconfigured(
             f"{text[:80]!r} names no node.", remedy="`tallynet nodes` lists the addresses, 0x and 40 hex digits."
         ) from error
+
+
+def read_schema(path: Path | None) -> str:
+    """A schema from its file; empty for none. Raises `Misconfigured` for a file that cannot be read."""
+    if path is None:
+        return ""
+    try:
+        with path.open("rb") as file:
+            return file.read(4 * MAX_SCHEMA_CHARACTERS + 1).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"The schema {path} cannot be read: {error}.", remedy="Name a file with JSON.") from error
 
 
 def check_place(save: Path | None) -> None:

@@ -28,7 +28,7 @@ ACCEPT_SECONDS = 15.0
 SILENCE_SECONDS = 30.0
 """Longest pause between two chunks; before the first, so much for the job and for each that waits before it."""
 
-JOB_FAULTS = {("invalid-job", 1), ("invalid-job", 4), ("invalid-job", 5)}
+JOB_FAULTS = {("invalid-job", check) for check in (1, 4, 5, 9, 10, 11)}
 """Refusals (code, check of chapter 2) that every node with this model would repeat: no use to ask another."""
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tallynet.client.terms import Terms
+from tallynet.client.wishes import Wishes
 from tallynet.protocol.chunk import Transcript
 from tallynet.protocol.commitment import commit_prompt, commit_request, prompt_salt, request_salt
 from tallynet.protocol.eip712 import Domain
@@ -27,6 +28,8 @@ a text that the model continues without its chat template."""
 
 HIGHEST_PRICE = Wei(2**63 - 1)
 """The largest ceiling that a job can carry."""
+
+NO_WISHES = Wishes()
 
 _JOB = msgspec.msgpack.Decoder(Job)
 
@@ -54,10 +57,10 @@ class Order:
         return Transcript(self.job.id, self.secret, commit_prompt(prompt_salt(self.secret), prompt))
 
 
-def read_prompt(prompt: Prompt) -> Request:
-    """The request that a prompt stands for. Raises `InvalidJob` for what no node could read."""
+def read_prompt(prompt: Prompt, wishes: Wishes = NO_WISHES) -> Request:
+    """The request that a prompt and wishes stand for. Raises `InvalidJob` for what no node could read."""
     try:
-        request = decode_request(encode_request(_request(prompt)))
+        request = decode_request(encode_request(wishes.added_to(_request(prompt))))
     except (UnicodeEncodeError, msgspec.ValidationError) as error:
         raise InvalidJob(f"the prompt is no text or dialogue: {error}") from error
     return request

@@ -1,10 +1,11 @@
 """What a user asks for beside the words: how long, how random, until when, at what price, of whom."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypedDict
 
+from tallynet.client.wishes import Schema, Tool, Wishes, read_wishes
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.job import MILLION, Sampling, Task
 from tallynet.protocol.units import Address, Digest, Wei
@@ -34,6 +35,12 @@ class AskOptions(TypedDict, total=False):
     """Choose among the fewest likeliest tokens that reach this probability, 0 < top_p ≤ 1; 1 by default."""
     stop: str | Sequence[str]
     """The answer ends before the first of these texts; at most 8, of at most 64 characters."""
+    schema: Schema
+    """A JSON schema, as a dictionary or a text: the answer is JSON that satisfies it, if `max_tokens` suffice."""
+    tools: Sequence[Tool]
+    """What the model may call, as OpenAI describes tools; only for models whose chat template takes them."""
+    logit_bias: Mapping[int, float]
+    """Token ids and what is added to their logits, -100 to 100; at most 300."""
     deadline_seconds: float
     """Bounds everything, from looking for a node to the verified receipt; 120 by default, at most a week."""
     max_price_wei: int | None
@@ -60,6 +67,7 @@ class Terms:
     nodes: frozenset[Address] = frozenset()
     task: Task = Task.GENERATE
     audit_consent: bool = False
+    wishes: Wishes = field(default=Wishes(), repr=False)
 
     @property
     def most_tokens(self) -> int:
@@ -74,6 +82,9 @@ def read_terms(
     top_k: int = 0,
     top_p: float = 1.0,
     stop: str | Sequence[str] = (),
+    schema: Schema = "",
+    tools: Sequence[Tool] = (),
+    logit_bias: Mapping[int, float] | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
     max_price_wei: int | None = None,
     parents: Sequence[Digest] = (),
@@ -95,5 +106,6 @@ def read_terms(
     )
     max_price = None if max_price_wei is None else Wei(max_price_wei)
     return Terms(
-        sampling, deadline_seconds, max_price, tuple(parents), node, frozenset(nodes), audit_consent=audit_consent
-    )
+        sampling, deadline_seconds, max_price, tuple(parents), node, frozenset(nodes), audit_consent=audit_consent,
+        wishes=read_wishes(schema, tools, logit_bias or {}),
+    )  # fmt: skip

@@ -22,6 +22,7 @@ The engine for Hugging Face models, the only files that import torch and transfo
     prefill.py      prompts on their way into a batch; prefixes.py   what is kept of them
     seq2seq.py      running generations of encoder-decoder models, and their replay
     sketch.py       hidden states into evidence
+    rules.py        what a request adds to the choice of tokens; grammar.py   schemas into automata
     sampler.py      logits into tokens; noise.py   the noise for many tokens at once
     embedding.py    EmbeddingEngine: vectors instead of tokens; embedder.py, how they are pooled and compared
     replay.py       a run made again with one prefill; scoring.py   its tokens; observation.py   what was found

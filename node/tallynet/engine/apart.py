@@ -270,6 +270,7 @@ def _start(settings: str) -> _Child:
         first.name, first.manifest, first.environment, context_length=first.context_length,
         vocabulary_size=first.vocabulary_size, slots=first.slots, evidence=first.evidence,
         task=first.task, unheeded=first.unheeded, scores=first.scores, planned_bytes=first.planned_bytes,
+        wishes=first.wishes,
     )  # fmt: skip
     return _Child(process, line, info, first.tokens_per_second)
 

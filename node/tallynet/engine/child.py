@@ -118,7 +118,8 @@ def _loaded(engine: Engine) -> Loaded:
     info = engine.info
     return Loaded(
         info.name, info.manifest, info.environment, info.context_length, info.vocabulary_size, info.slots,
-        info.evidence, info.task, info.unheeded, info.scores, info.planned_bytes, engine.load().tokens_per_second,
+        info.evidence, info.task, info.unheeded, info.scores, info.planned_bytes, info.wishes,
+        engine.load().tokens_per_second,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from tallynet.engine.engine import (
     Piece,
     check_generation,
     check_prompt,
+    check_wishes,
 )
 from tallynet.engine.hardware import Hardware, describe
 from tallynet.engine.manifest import read_manifest
@@ -78,6 +79,7 @@ class EmbeddingEngine:
         return EngineLoad(1 - self._slot.value, self._slot.statistics().tasks_waiting, self._tokens_per_second)
 
     async def tokenize(self, request: Request) -> TokenIds:
+        check_wishes(request, self._info)
         if request.messages:
             raise InvalidJob("this model embeds one text and takes no messages", remedy="Send a plain text instead.")
         tokens = await trio.to_thread.run_sync(self._tokenizer.encode, request)

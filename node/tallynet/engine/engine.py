@@ -17,11 +17,15 @@ from tallynet.protocol.embedding import EMBED_SAMPLING
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.job import MAX_TOKENS, Sampling, Task
 from tallynet.protocol.manifest import Manifest
-from tallynet.protocol.request import Request
+from tallynet.protocol.request import Bias, Request
 from tallynet.protocol.score import SCORE_SAMPLING
 from tallynet.protocol.units import Digest, ModelId, TokenIds
 
 RUNTIME_TAG = b"tallynet/runtime/1\0"
+
+SCHEMA, BIAS, TOOLS = "schema", "logit_bias", "tools"
+WISHES = (SCHEMA, BIAS, TOOLS)
+"""What a request may want beside an answer, by the names of its members."""
 
 
 class Finish(IntEnum):
@@ -63,6 +67,8 @@ class EngineInfo:
     """The most memory that its plan says it takes (`plan.py`); 0 for an engine that needs no plan."""
     scores: bool = False
     """Whether it also scores texts (`Task.SCORE`)."""
+    wishes: tuple[str, ...] = ()
+    """Those of `WISHES` that this engine can follow."""
 
     def does(self, task: int) -> bool:
         """Whether a job of this task can be run here."""
@@ -83,6 +89,7 @@ class EngineInfo:
         unheeded: tuple[str, ...] = (),
         scores: bool = False,
         planned_bytes: int = 0,
+        wishes: tuple[str, ...] = (),
     ) -> Self:
         """With the digests `model` and `runtime` computed."""
         return cls(
@@ -99,6 +106,7 @@ class EngineInfo:
             unheeded=unheeded,
             scores=scores,
             planned_bytes=planned_bytes,
+            wishes=wishes,
         )
 
 
@@ -115,6 +123,10 @@ class Generation:
     """The tokens that follow, when a given text is scored and nothing is chosen (spec chapter 3, "Scores")."""
     top: int = 0
     """Then, how many of the likeliest tokens are told for each place: 0 … MAX_TOP."""
+    schema: str = ""
+    """A JSON schema that the answer keeps to, as `tokenize` has accepted it; empty for none."""
+    logit_bias: tuple[Bias, ...] = ()
+    """Added to the logits before anything is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +167,8 @@ class Engine(Protocol):
     async def tokenize(self, request: Request) -> TokenIds:
         """Token ids of the request under the model's own chat template.
 
-        Raises `InvalidJob` when the request does not fit the model: too long for the context, no chat template.
+        Raises `InvalidJob` when the request does not fit the model: too long for the context, no chat template, or a
+        wish that cannot be followed, with the check of `check_wishes`.
         """
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -189,6 +202,25 @@ def check_prompt(prompt: TokenIds, info: EngineInfo) -> None:
     # (3) its tokens are of this model's vocabulary
     if not all(0 <= token < info.vocabulary_size for token in prompt):
         raise InvalidJob(f"the prompt has token ids outside this model's vocabulary of {info.vocabulary_size}")
+
+
+def check_wishes(request: Request, info: EngineInfo) -> None:
+    """Raises `InvalidJob` for what the engine would have to pass over. Numbers are those of spec chapter 2."""
+    turns = any(message.tool_calls or message.role == "tool" for message in request.messages)
+    asked = {SCHEMA: bool(request.schema), BIAS: bool(request.logit_bias), TOOLS: bool(request.tools) or turns}
+    # (9) the engine can keep to the request's schema
+    # (10) it can add the request's biases, all of tokens that the model has
+    # (11) the model's chat template takes tools
+    for check, (name, wanted) in enumerate(asked.items(), 9):
+        if wanted and name not in info.wishes:
+            raise InvalidJob(
+                f"{name} is asked for, and this model takes no {name}",
+                check=check,
+                remedy=f"Leave {name} out, or choose another model.",
+            )
+    strange = [bias.token for bias in request.logit_bias if bias.token >= info.vocabulary_size]
+    if strange:
+        raise InvalidJob(f"logit_bias names token {strange[0]}; the model has {info.vocabulary_size}", check=10)
 
 
 def check_sampling(sampling: Sampling, info: EngineInfo, task: int | None = None) -> None:

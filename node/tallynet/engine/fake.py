@@ -16,7 +16,15 @@ from contextlib import asynccontextmanager
 import trio
 
 from tallynet.engine.answer import Answer
-from tallynet.engine.engine import EngineInfo, EngineLoad, Generation, Piece, check_generation, check_prompt
+from tallynet.engine.engine import (
+    EngineInfo,
+    EngineLoad,
+    Generation,
+    Piece,
+    check_generation,
+    check_prompt,
+    check_wishes,
+)
 from tallynet.engine.recital import Guess, Recital
 from tallynet.protocol.errors import Unreachable
 from tallynet.protocol.manifest import Manifest, ManifestFile
@@ -88,6 +96,7 @@ class FakeEngine:
         return EngineLoad(self._info.slots - self._slots.value, waiting, self._tokens_per_second)
 
     async def tokenize(self, request: Request) -> TokenIds:
+        check_wishes(request, self._info)
         turns = "".join(f"{message.role}: {message.content}\n" for message in request.messages)
         tokens = request.tokens or encode(f"{turns}assistant:" if request.messages else request.text)
         check_prompt(tokens, self._info)

@@ -1,5 +1,6 @@
 """Where a model runs and in which numbers: the choice, and its description for the receipt's `runtime`."""
 
+import importlib.metadata
 import json
 import platform
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 BFLOAT16_CAPABILITY = (8, 0)
 """First CUDA compute capability with bfloat16 arithmetic (Ampere)."""
+
+GRAMMARS = importlib.metadata.version("llguidance")
+"""Decides which tokens a schema allows."""
 
 MEMORY = Path("/proc/meminfo")
 GROUP = Path("/sys/fs/cgroup")
@@ -63,6 +67,7 @@ def describe(hardware: Hardware, attention: str, *, slots: int, threads: int) ->
         "attention": attention,
         "device": hardware.device_class,
         "dtype": hardware.dtype_name,
+        "grammars": GRAMMARS,
         "kv_dtype": hardware.dtype_name,
         "slots": slots,
         "threads": threads,

@@ -61,6 +61,7 @@ class Loaded(Message, frozen=True):
     unheeded: tuple[str, ...]
     scores: bool
     planned_bytes: int
+    wishes: tuple[str, ...]
     tokens_per_second: float
 
 

@@ -14,11 +14,24 @@ from transformers import PreTrainedModel
 from tallynet.engine.answer import Answer
 from tallynet.engine.batch import Batch, SlotBatch
 from tallynet.engine.checkpoint import Checkpoint
-from tallynet.engine.engine import EngineInfo, EngineLoad, Generation, Piece, check_generation, check_prompt
+from tallynet.engine.engine import (
+    BIAS,
+    SCHEMA,
+    TOOLS,
+    EngineInfo,
+    EngineLoad,
+    Generation,
+    Piece,
+    check_generation,
+    check_prompt,
+    check_wishes,
+)
+from tallynet.engine.grammar import Grammars, Guide
 from tallynet.engine.hardware import Hardware, describe
 from tallynet.engine.manifest import read_manifest
 from tallynet.engine.plan import Plan, fit_context
 from tallynet.engine.recital import Recital
+from tallynet.engine.rules import rules_of
 from tallynet.engine.ticket import Item, Ticket
 from tallynet.engine.tokenizer import Tokenizer
 from tallynet.engine.warmup import try_out
@@ -58,6 +71,7 @@ class TransformersEngine:
         self._trial = try_out(self._model, slots, context)
         _tell(plan, self._model, self._trial.batch)
         self._ends = end_tokens(self._model, self._tokenizer.end)
+        self._grammars = Grammars(self._tokenizer, vocabulary_size(self._model), self._ends)
         self._info = EngineInfo.of(
             checkpoint.name,
             manifest,
@@ -72,6 +86,7 @@ class TransformersEngine:
             slots=self._trial.batch.slots,
             scores=self._trial.batch.reader is not None,
             planned_bytes=plan.total,
+            wishes=self._wishes(),
         )
         self._tokenizing = trio.CapacityLimiter(1)
         self._worker: Worker | None = None
@@ -88,13 +103,21 @@ class TransformersEngine:
         return EngineLoad(running, waiting, 1 / seconds)
 
     async def tokenize(self, request: Request) -> TokenIds:
+        check_wishes(request, self._info)
         tokens = await self._encode(request)
         check_prompt(tokens, self._info)
+        await self._guide(request.schema)
         return tokens
+
+    async def _guide(self, schema: str) -> Guide | None:
+        """None for no schema. Raises `InvalidJob` for one that cannot be kept to."""
+        if not schema:
+            return None
+        return await trio.to_thread.run_sync(self._grammars.guide, schema, limiter=self._tokenizing)
 
     async def _encode(self, request: Request) -> TokenIds:
         """A short request costs less than the thread it would take; long ones take turns in one."""
-        length = len(request.text) + sum(len(message.content) for message in request.messages)
+        length = len(request.text) + len(request.tools) + sum(len(message.content) for message in request.messages)
         if length <= SHORT_REQUEST:
             await trio.lowlevel.checkpoint()
             return self._tokenizer.encode(request)
@@ -126,7 +149,7 @@ class TransformersEngine:
         worker = self._worker
         if worker is None:
             raise RuntimeError("the engine is not running")
-        ticket = self._ticket(generation)
+        ticket = self._ticket(generation, await self._guide(generation.schema))
         self._open.add(ticket)
         worker.submit(ticket)
         try:
@@ -136,7 +159,11 @@ class TransformersEngine:
             self._open.remove(ticket)
             ticket.leave()
 
-    def _ticket(self, generation: Generation) -> Ticket:
+    def _wishes(self) -> tuple[str, ...]:
+        able = {SCHEMA: self._grammars.possible, BIAS: True, TOOLS: self._tokenizer.takes_tools}
+        return tuple(name for name, can in able.items() if can)
+
+    def _ticket(self, generation: Generation, guide: Guide | None) -> Ticket:
         limit = check_generation(generation, self._info)
         answer = Answer(
             limit=limit,
@@ -146,7 +173,7 @@ class TransformersEngine:
             clock=time.monotonic,
         )
         recital = Recital(generation.prompt, generation.scored, self._tokenizer.decode) if generation.scored else None
-        return Ticket(generation, answer, limit, recital)
+        return Ticket(generation, answer, limit, recital, rules_of(generation.logit_bias, guide))
 
     def _work(self, worker: Worker) -> None:
         """The worker's thread."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tallynet.engine.evidence import Record
 from tallynet.protocol.job import MILLION, Sampling
+from tallynet.protocol.request import Bias
 from tallynet.protocol.units import Digest, TokenIds
 
 TEMPERATURE_FACTORS = (0.7, 0.8, 0.9, 1.1, 1.2, 1.3)
@@ -30,6 +31,10 @@ class Claim:
     """One per token."""
     records: tuple[Record, ...] = ()
     """One per group of tokens; none where the node measured nothing."""
+    schema: str = ""
+    """What the answer keeps to, as the request says; empty for none."""
+    logit_bias: tuple[Bias, ...] = ()
+    """As the request says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,8 @@ class Observation:
     distances: tuple[float, ...]
     """Per group: how far the claimed sketch lies from the recomputed one, in units of the latter's size."""
     pairings: tuple[Pairing, ...]
+    barred: int | None = None
+    """The first token that the schema does not let come next."""
     exact_groups: int = 0
     """How many groups from the first on have the very hash, computed again token by token."""
     exact_tried: int = 0

@@ -1,6 +1,7 @@
 """Many generations at once without a server: what calibration and trials of cheats are made of.
 
-The same batches, sampler and evidence as in `worker.py`, in one thread, to the end of all; no texts, no pieces.
+The same batches, sampler and evidence as in `worker.py`, in one thread, to the end of all; no texts, no pieces, and no
+wishes: schemas and biases are left out.
 """
 
 from collections.abc import Callable, Sequence

@@ -6,7 +6,7 @@ LOGITS_BUDGET, so large vocabularies need no more memory than small ones. Source
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,16 +18,18 @@ from tallynet.engine.batch import can_share_steps
 from tallynet.engine.engine import Finish
 from tallynet.engine.evidence import GROUP_TOKENS, Record, SignKeys
 from tallynet.engine.forward import Forward
+from tallynet.engine.grammar import Grammars
 from tallynet.engine.hardware import Hardware
 from tallynet.engine.observation import Alternative, Claim, Observation, Pairing, alternatives
 from tallynet.engine.packing import PackedLinears
+from tallynet.engine.rules import Rules, rules_of
 from tallynet.engine.scoring import CANDIDATES, Candidates
 from tallynet.engine.seq2seq import Decoder
 from tallynet.engine.sketch import exact_hash, project
 from tallynet.engine.tokenizer import Tokenizer
 from tallynet.engine.warmup import try_out
 from tallynet.engine.weights import context_length, end_tokens, load_weights, vocabulary_size
-from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.errors import InvalidJob, Misconfigured, Unreachable
 from tallynet.protocol.request import Request
 from tallynet.protocol.units import Digest, TokenIds
 
@@ -68,6 +70,7 @@ class Replayer:
         self.context_length = context_length(self.model, self._tokenizer.length_limit, longest_context)
         self._vocabulary = vocabulary_size(self.model)
         self._packed = PackedLinears(self.model)
+        self._grammars = Grammars(self._tokenizer, self._vocabulary, self.ends)
         self._forward = Forward(self.model)
         self._decoder = Decoder(self.model) if self.model.config.is_encoder_decoder else None
         self._in_blocks = can_share_steps(self.model)
@@ -102,18 +105,22 @@ class Replayer:
         return Retold(None, 0, text)
 
     def observe(self, claim: Claim, *, slack: float, first: int | None = None, say: Say | None = None) -> Observation:
-        """Look at a run, or at its `first` tokens only. Raises `Misconfigured` for tokens this model can't have."""
+        """Look at a run, or at its `first` tokens only.
+
+        Raises `Misconfigured` for tokens this model can't have, and for a schema that can't be followed to their end.
+        """
         count = len(claim.tokens) if first is None else min(first, len(claim.tokens))
         self.check_tokens(claim.prompt, claim.tokens)
         found, hidden = _Found(claim, alternatives(claim), slack), []
+        ruling = _Ruling(claim, self._grammars)
         with torch.inference_mode(), self._packed:
             for start, logits, states in self._blocks(claim, count):
-                found.add(start, logits)
+                found.add(start, ruling.rule(start, logits))
                 hidden.append(states)
                 if say is not None:
                     say(start + len(logits), count)
             distances = _distances(claim, torch.cat(hidden)) if hidden and claim.records else ()
-        return found.observation(distances)
+        return replace(found.observation(distances), barred=ruling.barred)
 
     def count_exact(self, claim: Claim, threads: int, say: Say | None = None) -> tuple[int, int]:
         """Decode the run again, alone, token by token with `threads`: how many groups from the first on have the
@@ -206,6 +213,49 @@ class _Found:
         return Observation(
             tuple(self._matches), tuple(self._margins), tuple(self._outside), tuple(self._logprobs), distances, pairings
         )
+
+
+class _Ruling:
+    """What the request adds to the choice of tokens, along the tokens that were chosen."""
+
+    def __init__(self, claim: Claim, grammars: Grammars) -> None:
+        self._claim = claim
+        self.barred: int | None = None
+        """The first token that the schema does not let come; behind it nothing is forbidden any more."""
+        self._rules = self._begin(grammars)
+
+    def rule(self, start: int, logits: Tensor) -> Tensor:
+        """The logits that the tokens from `start` on were chosen from; logits (n, vocabulary) float32."""
+        if self._rules is None:
+            return logits
+        logits = logits.clone()
+        for at, row in enumerate(logits, start):
+            self._rule(at, row)
+        return logits
+
+    def _rule(self, at: int, row: Tensor) -> None:
+        token = self._claim.tokens[at]
+        if self._rules is not None and not self._rules.permit(token):
+            self._bar(at)
+        if self._rules is None:
+            return
+        self._rules.rule(row)
+        try:
+            self._rules.advance(token)
+        except Unreachable as error:
+            raise Misconfigured(f"token {at} can't be of such a run: {error.message}") from error
+
+    def _begin(self, grammars: Grammars) -> Rules | None:
+        claim = self._claim
+        try:
+            return rules_of(claim.logit_bias, grammars.guide(claim.schema) if claim.schema else None)
+        except InvalidJob:  # no honest node takes it: nothing may come
+            self._bar(0)
+            return self._rules
+
+    def _bar(self, at: int) -> None:
+        self.barred = at
+        self._rules = rules_of(self._claim.logit_bias, None)
 
 
 def _distances(claim: Claim, hidden: Tensor) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ from tallynet.engine.answer import Answer
 from tallynet.engine.engine import Generation, Piece
 from tallynet.engine.philox import noise_key
 from tallynet.engine.recital import Recital
+from tallynet.engine.rules import Rules
 from tallynet.engine.sketch import Recorder
 from tallynet.protocol.errors import TallyError
 
@@ -21,7 +22,14 @@ class Ticket(AsyncIterator[Piece]):
     worker; memory is bounded because `limit` is.
     """
 
-    def __init__(self, generation: Generation, answer: Answer, limit: int, recital: Recital | None = None) -> None:
+    def __init__(
+        self,
+        generation: Generation,
+        answer: Answer,
+        limit: int,
+        recital: Recital | None = None,
+        rules: Rules | None = None,
+    ) -> None:
         self.generation = generation
         self.answer = answer
         """Owned by the worker's thread."""
@@ -29,6 +37,8 @@ class Ticket(AsyncIterator[Piece]):
         """In place of the answer where a given text is scored; owned by the worker's thread."""
         self.recorder = Recorder(generation)
         """Owned by the worker's thread."""
+        self.rules = rules
+        """Owned by the worker's thread; None where the request adds nothing to the choice of tokens."""
         self.key = noise_key(generation.seed)
         self.admitted = trio.Event()
         """A slot is held, or there will never be one."""

@@ -19,6 +19,7 @@ from tallynet.engine.engine import Piece
 from tallynet.engine.entrance import Entering, Entrance
 from tallynet.engine.prefill import PART_TOKENS
 from tallynet.engine.reading import Reader, Reading
+from tallynet.engine.rules import ruled
 from tallynet.engine.sampler import Choice, Draw, sample_rows
 from tallynet.engine.ticket import Item, Ticket
 from tallynet.protocol.errors import Busy, TallyError, Unreachable
@@ -150,6 +151,7 @@ class Worker:
         `shared` is how many generations had a part in these numbers.
         """
         try:
+            logits = ruled(logits, [ticket.rules for ticket, _ in self._rows[first:]])
             choices = sample_rows(logits, [_draw(ticket) for ticket, _ in self._rows[first:]])
             hidden = None if hidden is None else hidden.cpu()
         except Exception as error:
@@ -172,10 +174,21 @@ class Worker:
         piece = ticket.answer.add(choice.token, choice.logprob, len(self._rows), measure)
         if piece is not None:
             self._outbox.append((ticket, piece))
-        if ticket.answer.finish is None:
+        if ticket.answer.finish is None and self._advance(ticket, choice.token):
             self._rows[row] = (ticket, choice.token)
         else:
             self._end(row)
+
+    def _advance(self, ticket: Ticket, token: int) -> bool:
+        """Whether the generation can go on after the token."""
+        if ticket.rules is None:
+            return True
+        try:
+            ticket.rules.advance(token)
+        except Unreachable as error:
+            self._outbox.append((ticket, error))
+            return False
+        return True
 
     def _end(self, row: int) -> None:
         """Free the row's slot; the last row takes its number, as in the batch."""

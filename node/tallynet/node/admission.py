@@ -1,7 +1,7 @@
 """(2) Admission: the numbered checks between a submitted job and work on it.
 
-Checks (1) to (7) reject: the job is wrong for this node, whoever sends it again. Check (8) defers: the job is
-right, the moment is not. Source: spec chapter 2.
+Checks (1) to (7) and (9) to (11) reject: the job is wrong for this node, whoever sends it again. Check (8) defers: the
+job is right, the moment is not. Source: spec chapter 2.
 """
 
 from dataclasses import dataclass
@@ -138,10 +138,13 @@ class Admission:
 
     async def _tokenize(self, request: Request, engine: Engine) -> TokenIds:
         # (5) the model can read the request: the prompt fits its context
+        # the engine itself makes the checks on wishes, which have numbers of their own
         try:
             return await engine.tokenize(request)
         except InvalidJob as error:
-            raise InvalidJob(error.message, check=5, evidence=error.evidence, remedy=error.remedy) from error
+            raise InvalidJob(
+                error.message, check=error.check or 5, evidence=error.evidence, remedy=error.remedy
+            ) from error
         except Unreachable as error:  # the engine is gone for the moment: nobody is at fault
             raise Busy(error.message, retry_after_ms=ENGINE_RETRY_MS) from error
 

@@ -19,6 +19,7 @@ from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Busy, Misconfigured
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
+from tallynet.protocol.request import decode_request
 from tallynet.protocol.units import Milliseconds, Seconds, short
 from tallynet.protocol.wire import Accepted, Finished, NoConsent, Streamed, encode_frame
 
@@ -70,7 +71,11 @@ class Worker:
 
     async def _generate(self, run: Run, admitted: Admitted, transcript: Transcript) -> Status:
         job = admitted.job.job
-        generation = Generation(admitted.prompt, job.sampling, seed(admitted.job.id), admitted.scored, admitted.top)
+        request = decode_request(admitted.request)
+        generation = Generation(
+            admitted.prompt, job.sampling, seed(admitted.job.id), admitted.scored, admitted.top, request.schema,
+            request.logit_bias,
+        )  # fmt: skip
         run.scope.deadline = trio.current_time() + max(0.0, (job.deadline - self.clock()) / 1000)
         status = Status.FAILED
         try:

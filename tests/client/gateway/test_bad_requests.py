@@ -15,6 +15,9 @@ from tests.client.gateway.stage import MODEL, QUESTION, Stage, chat_body, open_s
 CHAT = "/v1/chat/completions"
 COMPLETION: dict[str, Any] = {"model": MODEL, "prompt": "Once upon", "temperature": 0, "max_tokens": 4}
 NOBODY = "0x" + "11" * 20
+CALL = {"id": "call-1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+STRICT = {"type": "function", "function": {"name": "weather", "strict": True}}
 
 
 Hosted = Portal[Stage]
@@ -60,7 +63,10 @@ def fault(answer: httpx.Response) -> tuple[int, str, str | None]:
         ({"model": "0x12"}, "invalid_model", None),
         ({"messages": []}, "invalid_value", "messages"),
         ({"messages": None}, "missing_parameter", "messages"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "invalid_value", "messages[0].role"),
+        ({"messages": [{"role": "narrator", "content": "x"}]}, "invalid_value", "messages[0].role"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "invalid_value", "messages[0].tool_call_id"),
+        ({"messages": [{"role": "user", "content": "x", "tool_calls": [CALL]}]}, "invalid_value", None),
+        ({"messages": [{"role": "assistant", "tool_calls": [CALL]}]}, "unsupported_parameter", "tools"),
         ({"messages": [{"role": "user"}]}, "missing_parameter", "messages[0].content"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "invalid_value", None),
         ({"messages": [{"role": "user", "content": "x", "nme": "y"}]}, "unknown_parameter", "messages[0].nme"),
@@ -78,9 +84,32 @@ def fault(answer: httpx.Response) -> tuple[int, str, str | None]:
         ({"top_logprobs": 3, "logprobs": True}, "invalid_value", "top_logprobs"),
         ({"seed": 7, "temperature": 0.5}, "unsupported_parameter", "seed"),
         ({"logit_bias": {"5": 1}}, "unsupported_parameter", "logit_bias"),
+        ({"logit_bias": {"5": 101}}, "invalid_value", "logit_bias[...]"),
+        ({"logit_bias": {"the": 1}}, "invalid_value", None),
         ({"presence_penalty": 0.5}, "unsupported_parameter", "presence_penalty"),
         ({"presence_penalty": False}, "unsupported_parameter", "presence_penalty"),
-        ({"response_format": {"type": "json_object"}}, "unsupported_parameter", "response_format"),
+        ({"response_format": {"type": "json_object"}}, "unsupported_schema", "response_format"),
+        ({"response_format": {"type": "yaml"}}, "invalid_value", "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "missing_parameter", "response_format.json_schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a b", "schema": {}}}},
+            "invalid_value",
+            None,
+        ),
+        ({"tools": [TOOL]}, "unsupported_parameter", "tools"),
+        ({"tools": [TOOL, TOOL]}, "invalid_value", "tools"),
+        ({"tools": [{"type": "web_search"}]}, "invalid_value", "tools[0].type"),
+        ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "invalid_value", "tools[0].function.name"),
+        ({"tools": [TOOL], "parallel_tool_calls": False}, "unsupported_parameter", "parallel_tool_calls"),
+        ({"tools": [STRICT]}, "unsupported_parameter", "tools[0].function.strict"),
+        ({"tools": [TOOL], "response_format": {"type": "json_object"}}, "unsupported_parameter", "response_format"),
+        ({"tool_choice": "required"}, "invalid_value", "tool_choice"),
+        (
+            {"tool_choice": {"type": "function", "function": {"name": "f"}}, "tools": [TOOL]},
+            "invalid_value",
+            "tool_choice",
+        ),
+        ({"functions": [{"name": "f"}]}, "unsupported_parameter", "functions"),
         ({"store": True}, "unsupported_parameter", "store"),
         ({"no_such": 1}, "unknown_parameter", "no_such"),
         ({"tally": {"minimum_evidence": "replayed"}}, "invalid_value", "tally.minimum_evidence"),

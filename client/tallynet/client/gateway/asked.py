@@ -64,6 +64,7 @@ class Asked:
             top_k=body.top_k or 0,
             top_p=1.0 if body.top_p is None else max(body.top_p, LEAST_TOP_P),
             stop=body.stops,
+            logit_bias={int(token): bias for token, bias in (body.logit_bias or {}).items()},
             deadline_seconds=self.deadline_seconds,
             max_price_wei=policy.max_price_wei,
             parents=policy.parent_outputs,

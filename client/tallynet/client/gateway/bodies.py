@@ -9,15 +9,20 @@ from msgspec import Meta, Struct
 
 from tallynet.client.gateway.policy import Policy
 from tallynet.protocol.job import MAX_STOP_CHARACTERS, MAX_STOP_STRINGS, MAX_TOKENS
-from tallynet.protocol.request import MAX_MESSAGES, MAX_REQUEST_BYTES
+from tallynet.protocol.request import MAX_BIASES, MAX_MESSAGES, MAX_REQUEST_BYTES, MAX_TOOL_CALLS
 
 MAX_CHOICES = 8
 """Answers to one request, each a job of its own."""
 MAX_TEXTS = 2048
 """Of one request for vectors, each a job of its own; OpenAI's own limit."""
+MAX_TOOLS = 128
 
 Text = Annotated[str, Meta(max_length=MAX_REQUEST_BYTES)]
 Stop = Annotated[str, Meta(min_length=1, max_length=MAX_STOP_CHARACTERS)]
+Name = Annotated[str, Meta(pattern=r"\A[a-zA-Z0-9_.-]{1,64}\Z")]
+TokenText = Annotated[str, Meta(pattern=r"\A[0-9]{1,10}\Z")]
+Biases = Annotated[dict[TokenText, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=MAX_BIASES)]
+JsonObject = dict[str, Annotated[object, Meta(extra_json_schema={"description": "any JSON"})]]
 Tokens = Annotated[int, Meta(ge=1, le=MAX_TOKENS)]
 
 
@@ -30,17 +35,77 @@ class TextPart(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"
     text: Text
 
 
+class CalledFunction(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    arguments: Text
+    """A JSON object."""
+
+
+class ToolCallBody(Struct, frozen=True, forbid_unknown_fields=True):
+    id: Annotated[str, Meta(min_length=1, max_length=128)]
+    function: CalledFunction
+    type: Literal["function"] = "function"
+
+
 class ChatMessage(Struct, frozen=True, forbid_unknown_fields=True):
     """One turn. The fields that can only be null are what clients send back of an earlier answer."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Meta(max_length=64)]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Text | Annotated[list[TextPart], Meta(max_length=64)] | None = None
+    """Only a turn that calls tools can be without."""
     name: None = None
     refusal: None = None
-    tool_calls: None = None
+    tool_calls: Annotated[list[ToolCallBody], Meta(max_length=MAX_TOOL_CALLS)] | None = None
+    tool_call_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    """Of the call that a `tool` answers."""
     function_call: None = None
     annotations: Annotated[list[None], Meta(max_length=0)] | None = None
     audio: None = None
+
+
+class Function(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    name: Name
+    description: Text = ""
+    parameters: JsonObject = {}
+    """A JSON schema."""
+    strict: bool | None = None
+
+
+class ToolBody(Struct, frozen=True, forbid_unknown_fields=True):
+    type: Literal["function"]
+    function: Function
+
+
+class NamedFunction(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+
+
+class NamedTool(Struct, frozen=True, forbid_unknown_fields=True):
+    """`tool_choice` that names the one to call."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class PlainText(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="text"):
+    pass
+
+
+class AnyObject(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="json_object"):
+    pass
+
+
+class NamedSchema(Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    schema: JsonObject
+    description: Text | None = None
+    """For people: the model does not see it."""
+    strict: bool | None = None
+    """It always holds."""
+
+
+class ObjectOfSchema(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="json_schema"):
+    json_schema: NamedSchema
 
 
 class CommonBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -60,6 +125,8 @@ class CommonBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Only at temperature 0, where nothing is drawn: a job's seed is the digest of the job itself."""
     user: Annotated[str, Meta(max_length=256)] | None = None
     """Goes into the access log, and nowhere else."""
+    logit_bias: Biases | None = None
+    """By the ids of the model's own tokens."""
     max_tokens: Tokens | None = None
     tally: Policy | None = None
 
@@ -80,6 +147,10 @@ class ChatBody(CommonBody, frozen=True, forbid_unknown_fields=True, kw_only=True
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=0)] | None = None
     """The network reports the chosen token's probability and no other's."""
+    response_format: PlainText | AnyObject | ObjectOfSchema | None = None
+    tools: Annotated[list[ToolBody], Meta(max_length=MAX_TOOLS)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
 
 
 class CompletionBody(CommonBody, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -27,8 +27,18 @@ TYPES = {401: "authentication_error", 403: "permission_error", 408: "timeout_err
 RETRY_SECONDS = 1
 """When to come back after a node was lost before its first words."""
 
-_NODE_CODES = {2: "deadline_refused", 5: "context_length_exceeded", 6: "context_length_exceeded", 7: "price_too_low"}
+_NODE_CODES = {
+    2: "deadline_refused",
+    5: "context_length_exceeded",
+    6: "context_length_exceeded",
+    7: "price_too_low",
+    9: "unsupported_schema",
+    10: "unsupported_parameter",
+    11: "unsupported_parameter",
+}
 """By the check of spec chapter 2 that a node names."""
+_NODE_PARAMS = {9: "response_format", 10: "logit_bias", 11: "tools"}
+"""The parameter that a check is about, where there is one."""
 
 
 class ApiError(TallyError):
@@ -83,8 +93,9 @@ def translate(error: TallyError, tally: Mapping[str, object] | None = None) -> A
         return error
     status, name, after, retry = _say(error)
     begun = tally is not None
-    param = "model" if isinstance(error, WrongTask) else None
-    return ApiError(status, name, _text(error), param=param, retry_after=after, retry=retry and not begun, tally=tally)
+    return ApiError(
+        status, name, _text(error), param=_param(error), retry_after=after, retry=retry and not begun, tally=tally
+    )
 
 
 def whole_seconds(milliseconds: float) -> int:
@@ -113,6 +124,12 @@ def _say(error: TallyError) -> tuple[int, str, int | None, bool]:
             return 503, error.code.replace("-", "_"), RETRY_SECONDS, True
         case _:
             return 500, "internal_error", None, False
+
+
+def _param(error: TallyError) -> str | None:
+    if isinstance(error, NodeRefused):
+        return _NODE_PARAMS.get(error.check)
+    return "model" if isinstance(error, WrongTask) else None
 
 
 def _text(error: TallyError) -> str:

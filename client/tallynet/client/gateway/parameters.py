@@ -23,7 +23,8 @@ class Unsupported(NamedTuple):
     why: str
 
 
-_TOOLS = "Models here are not asked to call tools: describe them in the prompt, and read the answer yourself."
+_TOOLS = "Only /v1/chat/completions takes tools."
+_OLD_TOOLS = "Send `tools` and `tool_choice` in their place."
 _STATE = "The gateway keeps no conversations: send all messages with each request."
 _SAMPLER = "Tokens are drawn as protocol/spec/3-generation.md says, from temperature, top_p and top_k alone."
 
@@ -31,12 +32,11 @@ UNSUPPORTED: Mapping[str, Unsupported] = {
     "tools": Unsupported(([],), _TOOLS),
     "tool_choice": Unsupported(("none", "auto"), _TOOLS),
     "parallel_tool_calls": Unsupported((True, False), _TOOLS),
-    "functions": Unsupported(([],), _TOOLS),
-    "function_call": Unsupported(("none", "auto"), _TOOLS),
-    "response_format": Unsupported(({"type": "text"},), "Answers are plain text: ask for JSON in the prompt."),
+    "functions": Unsupported(([],), _OLD_TOOLS),
+    "function_call": Unsupported(("none", "auto"), _OLD_TOOLS),
+    "response_format": Unsupported(({"type": "text"},), "Only /v1/chat/completions takes a response format."),
     "presence_penalty": Unsupported((0,), _SAMPLER),
     "frequency_penalty": Unsupported((0,), _SAMPLER),
-    "logit_bias": Unsupported(({},), _SAMPLER),
     "best_of": Unsupported((1,), "Ask for `n` answers and choose among them."),
     "suffix": Unsupported(("",), "Text is only continued at its end."),
     "modalities": Unsupported((["text"],), "Answers are text."),

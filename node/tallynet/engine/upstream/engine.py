@@ -16,6 +16,7 @@ from tallynet.engine.engine import (
     Piece,
     check_generation,
     check_prompt,
+    check_wishes,
 )
 from tallynet.engine.upstream.abilities import Abilities, find_abilities
 from tallynet.engine.upstream.events import Part, malformed
@@ -90,6 +91,7 @@ class UpstreamEngine:
 
         Raises `Busy` or `Unreachable` when the server cannot be asked now, besides what every engine raises.
         """
+        check_wishes(request, self._info)
         if self._line is None:
             raise Busy("the engine is being started", retry_after_ms=RETRY_MS)
         if request.tokens:
