@@ -9,7 +9,15 @@ from msgspec import Meta, Struct
 
 from tallynet.client.gateway.policy import Policy
 from tallynet.protocol.job import MAX_STOP_CHARACTERS, MAX_STOP_STRINGS, MAX_TOKENS
-from tallynet.protocol.request import MAX_BIASES, MAX_MESSAGES, MAX_REQUEST_BYTES, MAX_TOOL_CALLS
+from tallynet.protocol.request import (
+    MAX_BIASES,
+    MAX_MESSAGES,
+    MAX_REQUEST_BYTES,
+    MAX_REQUEST_TOKENS,
+    MAX_TOOL_CALLS,
+    MAX_TOP,
+)
+from tallynet.protocol.units import TokenIds
 
 MAX_CHOICES = 8
 """Answers to one request, each a job of its own."""
@@ -24,6 +32,8 @@ TokenText = Annotated[str, Meta(pattern=r"\A[0-9]{1,10}\Z")]
 Biases = Annotated[dict[TokenText, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=MAX_BIASES)]
 JsonObject = dict[str, Annotated[object, Meta(extra_json_schema={"description": "any JSON"})]]
 Tokens = Annotated[int, Meta(ge=1, le=MAX_TOKENS)]
+TokenId = Annotated[int, Meta(ge=0, lt=2**32)]
+Ids = Annotated[list[TokenId], Meta(max_length=MAX_REQUEST_TOKENS)]
 
 
 class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,13 +166,22 @@ class ChatBody(CommonBody, frozen=True, forbid_unknown_fields=True, kw_only=True
 class CompletionBody(CommonBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`POST /v1/completions`: the text is continued as it stands, without a chat template."""
 
-    prompt: Text | Annotated[list[Text], Meta(min_length=1, max_length=MAX_CHOICES)]
+    prompt: Text | Annotated[list[Text | TokenId | Ids], Meta(min_length=1, max_length=MAX_REQUEST_TOKENS)]
+    """A text, token ids of the model's own, or several of either."""
     echo: bool | None = None
-    logprobs: Annotated[int, Meta(ge=0, le=0)] | None = None
+    logprobs: Annotated[int, Meta(ge=0, le=MAX_TOP)] | None = None
+    """Of an answer, the chosen tokens' alone; with `echo` also those of so many likely tokens."""
+    max_tokens: Annotated[int, Meta(ge=0, le=MAX_TOKENS)] | None = None
 
     @property
-    def prompts(self) -> tuple[str, ...]:
-        return (self.prompt,) if isinstance(self.prompt, str) else tuple(self.prompt)
+    def prompts(self) -> tuple[str | TokenIds, ...]:
+        """Empty for a list of both texts and ids."""
+        if isinstance(self.prompt, str):
+            return (self.prompt,)
+        ids = tuple(one for one in self.prompt if isinstance(one, int))
+        if ids:
+            return (ids,) if len(ids) == len(self.prompt) else ()
+        return tuple(one if isinstance(one, str) else tuple(one) for one in self.prompt if not isinstance(one, int))
 
 
 class EmbeddingsBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

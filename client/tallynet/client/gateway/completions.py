@@ -14,7 +14,7 @@ from tallynet.client.gateway.policy import Policy
 from tallynet.client.gateway.run import Run
 from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.request import Request
-from tallynet.protocol.units import JobId, Seconds
+from tallynet.protocol.units import JobId, Seconds, TokenIds
 
 NAME = "cmpl"
 MAX_TOKENS_DEFAULT = 16
@@ -39,10 +39,10 @@ class Completion:
         _check_prompts(body)
         prompts = tuple(prompt for prompt in body.prompts for _ in range(each))
         asked = Asked(
-            body.model, tuple(Request(text=prompt) for prompt in prompts), body.max_tokens or MAX_TOKENS_DEFAULT, body,
+            body.model, tuple(_request(prompt) for prompt in prompts), body.max_tokens or MAX_TOKENS_DEFAULT, body,
             policy, policy.deadline_seconds or config.deadline_seconds,
         )  # fmt: skip
-        prefixes = prompts if body.echo else ("",) * len(prompts)
+        prefixes = tuple(str(prompt) if body.echo else "" for prompt in prompts)
         return cls(asked, prefixes, body.logprobs is not None)
 
     def whole(self, runs: Sequence[Run], created: Seconds) -> dict[str, object]:
@@ -77,14 +77,27 @@ class Completion:
 
 
 def _check_prompts(body: CompletionBody) -> None:
-    if not all(body.prompts):
-        raise invalid("invalid_value", "A prompt is empty: there is nothing to go on with.", "prompt")
-    if body.echo and body.logprobs is not None:
+    if not body.prompts or not all(body.prompts):
+        raise invalid("invalid_value", "A prompt is empty, or texts and token ids are mixed.", "prompt")
+    if body.max_tokens == 0:
+        raise invalid("invalid_value", "max_tokens 0 asks for nothing without echo and logprobs.", "max_tokens")
+    if body.logprobs:
         raise invalid(
             "unsupported_parameter",
-            "logprobs with echo is not supported: nodes report no logprobs of the prompt. Leave one of them out.",
+            "Of an answer nodes report the chosen tokens' logprobs and no others: set logprobs to 0. With echo, and "
+            "max_tokens 0 or 1, those of likely tokens can be had too.",
             "logprobs",
         )
+    if body.echo and not all(isinstance(prompt, str) for prompt in body.prompts):
+        raise invalid(
+            "unsupported_parameter",
+            "Token ids cannot be echoed as text: only the model's tokenizer knows it. Leave echo out.",
+            "echo",
+        )
+
+
+def _request(prompt: str | TokenIds) -> Request:
+    return Request(text=prompt) if isinstance(prompt, str) else Request(tokens=prompt)
 
 
 def _text(index: int, text: str) -> Choice:

@@ -27,6 +27,7 @@ from tallynet.client.gateway.parameters import read_body
 from tallynet.client.gateway.policy import Policy, both, read_policy
 from tallynet.client.gateway.receipts import MAX_WAIT_SECONDS
 from tallynet.client.gateway.run import Run, headers_of, tally_of
+from tallynet.client.gateway.scored import Scored, is_scored
 from tallynet.client.gateway.visit import Visit
 from tallynet.protocol.bundle import write_bundle
 from tallynet.protocol.units import JobId
@@ -53,7 +54,20 @@ class Gateway:
     async def complete(self, request: Request) -> Response:
         visit = self._enter(request, "text_completion")
         body = read_body(await self.door.read(request), CompletionBody)
-        return self._answering(Completion.read(body, _policy(request, visit, body.tally), self.config), visit)
+        policy = _policy(request, visit, body.tally)
+        if is_scored(body):
+            return self._score(Scored.read(body, policy, self.config), body, visit)
+        return self._answering(Completion.read(body, policy, self.config), visit)
+
+    def _score(self, scored: Scored, body: CompletionBody, visit: Visit) -> Answering:
+        visit.model, visit.user = body.model, body.user or ""
+
+        async def work(line: Line) -> None:
+            with self.door.admit(visit.caller, len(scored.requests), len(scored.requests)):
+                runs = await self.jobs.every(scored, visit)
+            await line.answer(scored.whole(runs, self.jobs.now()), headers_of(runs))
+
+        return Answering(work)
 
     async def embed(self, request: Request) -> Response:
         visit = self._enter(request, "embeddings")
