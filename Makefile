@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test check lint types layers tests torture test-anvil test-upstream test-node test-api gas bench \
-	tiny-model evaluate-model smoke-suite vectors corpus contract clean
+.PHONY: demo test check lint types layers tests torture test-anvil test-upstream test-node test-api test-lm-eval gas \
+	bench tiny-model evaluate-model smoke-suite vectors corpus contract clean
 
 demo: $(READY)  ## the life of a job in one process, with a cheat caught
 	$(BIN)/tallynet demo
@@ -46,6 +46,10 @@ test-node: $(READY)  ## OpenAI's npm client against the gateway, where Node.js i
 test-api: $(READY)  ## whatever comes to schemathesis, against the gateway's own OpenAPI
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[api]'
 	$(BIN)/pytest -q -m api -rs tests/client/gateway
+
+test-lm-eval: $(READY)  ## lm-evaluation-harness against the gateway: the figures of transformers' own
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lm-eval]'
+	$(BIN)/pytest -q -m lmeval -rs tests/client/gateway
 
 gas: $(READY)  ## what each call of the contract costs, against its limits
 	$(BIN)/python -m tests.contracts.gas

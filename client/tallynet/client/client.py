@@ -236,13 +236,15 @@ class AsyncClient:
         """How likely the model finds each token of a text, or of a text's token ids, after all before it.
 
         `top` is how many of the likeliest tokens are told for each place, 0 to 5. Raises what `ask` raises. The first
-        token has nothing before it, unless the model's tokenizer puts a token of
-        its own before every text.
+        token has nothing before it, unless the model's tokenizer puts a token of its own before every text.
         """
-        request, terms = score_request(text, top), score_terms(**options)
-        prepare = partial(self._prepare, model, request, terms)
-        async with AnswerStream(prepare, terms.seconds, self._keeper.keep) as stream:
+        async with self.score_stream(model, score_request(text, top), **options) as stream:
             return read_score(await stream.finish())
+
+    def score_stream(self, model: str, request: Request, **options: Unpack[ScoreOptions]) -> AnswerStream:
+        """The job behind a score: `read_score` makes one of its answer. Raises what `stream` raises."""
+        terms = score_terms(**options)
+        return AnswerStream(partial(self._prepare, model, request, terms), terms.seconds, self._keeper.keep)
 
     async def ask_many(
         self,

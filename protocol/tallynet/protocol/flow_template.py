@@ -19,6 +19,10 @@ from tallynet.protocol.units import printable
 
 MAX_RENDERED = MAX_REQUEST_BYTES // 2
 """Most bytes of a text that a template makes."""
+MAX_EXPRESSION_TOKENS = 64
+"""Between two braces. With the next it bounds how deep a template nests, on machines with any limit of recursion."""
+MAX_NESTED = 16
+"""`if` and `for` inside each other."""
 MAX_WORK = 16 * MAX_REQUEST_BYTES
 """Most characters that all filters of one template may go through."""
 WHITE = " \t\n\r\f\v"
@@ -48,6 +52,7 @@ class Template:
 def read_template(source: str) -> Template:
     """Raises `InvalidFlow` for what is no template of this language."""
     try:
+        _check_depth(source)
         tree = _environment([0]).parse(source)
         lists = frozenset(_check(tree, loop=None))
         names = frozenset(meta.find_undeclared_variables(tree))
@@ -76,6 +81,20 @@ def render(template: Template, values: Mapping[str, Value | int]) -> str:
 
 
 # --- the language ----------------------------------------------------------------------------------------
+
+
+def _check_depth(source: str) -> None:
+    """Raises `TemplateRuntimeError` before anything is parsed, which takes as many calls as the text nests."""
+    nested = length = 0
+    for line, kind, word in _environment([0]).lex(source):
+        length = 0 if kind.endswith(("_begin", "_end", "data")) else length + (kind != "whitespace")
+        nested += word in ("if", "for") and kind == "name" and length == 1
+        nested -= word in ("endif", "endfor")
+        if length > MAX_EXPRESSION_TOKENS or nested > MAX_NESTED:
+            raise TemplateRuntimeError(
+                f"line {line}: an expression has at most {MAX_EXPRESSION_TOKENS} parts, and blocks are at most "
+                f"{MAX_NESTED} deep"
+            )
 
 
 def _check(node: nodes.Node, loop: str | None) -> Iterator[str]:
