@@ -1,5 +1,6 @@
 """A run made again: an honest one matches, and what is altered shows where it was altered."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -196,6 +197,21 @@ def test_margin_is_the_missing_score_in_logits() -> None:
 
     found = Candidates(logits, [10], 4).score(Sampling(1, 2 * MILLION), seed(2))
     assert float(found.margins[0]) == pytest.approx(float(scores.max() - scores[10]))
+
+
+def test_a_token_behind_the_edge_is_as_far_as_the_odds_are() -> None:
+    """Its logit lies 3 below the only token that is left, but its neighbour's probability is hardly too large."""
+    logits = torch.tensor([[5.0, 2.0, -9.0]])
+    mass = float(logits.softmax(dim=1)[0, 0])
+    odds = mass / (1 - mass)
+    limit = odds * math.exp(-0.1) / (1 + odds * math.exp(-0.1))
+
+    candidates = Candidates(logits, [1], 0)
+    chosen = next(number for number in range(200) if candidates.score(Sampling(1, MILLION), seed(number)).matches[0])
+
+    found = candidates.score(Sampling(1, MILLION, top_p_millionths=round(limit * MILLION)), seed(chosen))
+    assert not found.matches[0]
+    assert float(found.margins[0]) == pytest.approx(0.1, abs=1e-3)
 
 
 def test_slack_lets_a_token_at_the_edge_of_the_filter_in() -> None:

@@ -23,6 +23,7 @@ ROWS = 16
 """Positions that are worked on together over the whole vocabulary: they stay in a processor's cache."""
 MOST_EXPONENT = 500.0
 """exp of it is still a number."""
+HALVINGS = 20
 BLOCK = 16
 """Tokens of which the likeliest is looked at first."""
 
@@ -81,9 +82,8 @@ class Candidates:
         if temperature:
             kept = self._kept(sampling, exact)
             scores = scores + temperature * self._noise_of(seed)
-            edge = self._values.double().masked_fill(~kept, torch.inf).amin(dim=1)
-            gap = (edge - self._values[:, -1]).clamp(min=0).masked_fill(kept[:, -1], 0)
-            matches = (scores.masked_fill(~kept, -torch.inf).amax(dim=1) <= scores[:, -1]) & (gap == 0)
+            matches = (scores.masked_fill(~kept, -torch.inf).amax(dim=1) <= scores[:, -1]) & kept[:, -1]
+            gap = self._gap(sampling, kept)
             sure = kept & self._surely_kept(sampling, slack) if slack else kept
             best = scores.masked_fill(~sure, -torch.inf).amax(dim=1)
             return Scores(matches, torch.maximum((best - scores[:, -1]).clamp(min=0), gap))
@@ -92,7 +92,13 @@ class Candidates:
 
     def outside(self, sampling: Sampling, slack: float) -> Tensor:
         """(n,) bool: the token is filtered out whatever logits that differ by `slack` from ours one assumes."""
-        values, claimed = self._values[:, :-1], self._values[:, -1:]
+        count = len(self._values)
+        everywhere = torch.full((count, 1), slack, dtype=torch.float64, device=self._values.device)
+        return self._outside(sampling, everywhere, torch.arange(count, device=self._values.device))
+
+    def _outside(self, sampling: Sampling, slack: Tensor, rows: Tensor) -> Tensor:
+        """The same of the positions `rows`; slack (rows, 1) float64."""
+        values, claimed = self._values[rows, :-1].double(), self._values[rows, -1:].double()
         above = values > claimed + slack
         if not sampling.temperature_millionths:
             return above.any(dim=1)
@@ -100,11 +106,27 @@ class Candidates:
         if 0 < sampling.top_k <= values.shape[1]:
             found |= above.sum(dim=1) >= sampling.top_k
         if sampling.top_p_millionths < MILLION:
-            mass = (self._probabilities(sampling) * above).sum(dim=1)  # of those surely above it
-            odds = torch.exp(torch.tensor(-slack * MILLION / sampling.temperature_millionths, dtype=torch.float64))
+            mass = (self._probabilities(sampling)[rows] * above).sum(dim=1)  # of those surely above it
+            odds = (-slack[:, 0] * MILLION / sampling.temperature_millionths).exp()
             least = mass * odds / (mass * odds + (1 - mass).clamp(min=0))
             found |= (least >= sampling.top_p_millionths / MILLION) & above.any(dim=1)
         return found
+
+    def _gap(self, sampling: Sampling, kept: Tensor) -> Tensor:
+        """(n,) float64: how much logits have to differ from ours for the filter to leave the claimed token; 0 where it
+        does. By halving: the value of the last token that is left is always far enough."""
+        gap = torch.zeros(len(kept), dtype=torch.float64, device=kept.device)
+        rows = (~kept[:, -1]).nonzero()[:, 0]
+        if len(rows):
+            edge = self._values[rows].double().masked_fill(~kept[rows], torch.inf).amin(dim=1, keepdim=True)
+            high = (edge - self._values[rows, -1:]).clamp(min=0)
+            low = torch.zeros_like(high)
+            for _ in range(HALVINGS):
+                middle = (low + high) / 2
+                out = self._outside(sampling, middle, rows)[:, None]
+                low, high = torch.where(out, middle, low), torch.where(out, high, middle)
+            gap[rows] = high[:, 0]
+        return gap
 
     def _surely_kept(self, sampling: Sampling, slack: float) -> Tensor:
         """(n, candidates + 1) bool: what the filter leaves whatever logits that differ by `slack` one assumes."""
