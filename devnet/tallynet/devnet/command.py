@@ -9,6 +9,7 @@ import typer
 
 from tallynet.audit.commands import audit_app
 from tallynet.client.commands import ask, embed, models, nodes
+from tallynet.client.flow.commands import flow_app
 from tallynet.client.gateway.commands import gateway_app
 from tallynet.devnet.bench.command import bench_app
 from tallynet.devnet.calibrate import calibrate
@@ -52,7 +53,7 @@ for command in (ask, embed, models, nodes, demo, calibrate):
     app.command()(command)
 GROUPS = {
     "gateway": gateway_app, "audit": audit_app, "node": node_app, "log": log_app, "devnet": devnet_app,
-    "bench": bench_app,
+    "bench": bench_app, "flow": flow_app,
 }  # fmt: skip
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)

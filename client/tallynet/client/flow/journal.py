@@ -105,6 +105,10 @@ class Journal:
         rows = self._database.execute("SELECT step, place, bundle FROM answers ORDER BY step, place")
         return [StepRun(step, place, bytes(bundle)) for step, place, bundle in rows]
 
+    def handed(self) -> set[str]:
+        """The steps of which a job was signed."""
+        return {step for (step,) in self._database.execute("SELECT DISTINCT step FROM jobs")}
+
     def placed(self, step: str, place: int, domain: Domain) -> Placed | None:
         """The job that was signed last for this run and may still be answered."""
         query = f"SELECT job, node FROM jobs WHERE {_LAST} AND ended IS NULL"
@@ -148,8 +152,13 @@ def open_journal(folder: Path) -> Iterator[Journal]:
         yield Journal(database)
 
 
-def is_begun(folder: Path) -> bool:
-    return (folder / FILE).is_file()
+@contextmanager
+def watch_journal(folder: Path) -> Iterator[Journal]:
+    """The journal of a flow that may be running, to be read only. Raises `Misconfigured` when there is none."""
+    if not (folder / FILE).is_file():
+        raise Misconfigured(f"No flow was begun in {folder}.", remedy="Name the folder of a run with --state.")
+    with _connected(folder / FILE) as database:
+        yield Journal(database)
 
 
 @contextmanager

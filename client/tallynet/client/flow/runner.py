@@ -22,8 +22,8 @@ from tallynet.client.flow.jobs import Jobs
 from tallynet.client.flow.journal import Begun, Journal, begun, open_journal
 from tallynet.client.flow.progress import StepProgress, StepState, Tell, tell_nobody
 from tallynet.client.flow.saving import save_flow
+from tallynet.client.flow.standing import read_run
 from tallynet.protocol.bundle import read_bundle
-from tallynet.protocol.bundle_openings import opened_text
 from tallynet.protocol.errors import InvalidFlow, Misconfigured, StepFailed, TallyError
 from tallynet.protocol.flow import Flow
 from tallynet.protocol.flow_calls import Call, Known, Result, Run, advance
@@ -200,7 +200,7 @@ class _Runner:
         runs: list[Run] = []
         while not isinstance(found := advance(self._checked, name, self.known, runs), Result):
             await self._wave(name, found, len(runs) + len(found))
-            runs += [_read(self.done[name, call.place]) for call in found]
+            runs += [read_run(self.done[name, call.place]) for call in found]
         self.known.results[name] = found
         self._tell(StepProgress(name, StepState.DONE, len(runs), len(runs), found.said))
 
@@ -223,8 +223,3 @@ class _Runner:
                     nursery.start_soon(work, call)
         if failures:
             raise failures[0]
-
-
-def _read(run: StepRun) -> Run:
-    bundle = read_bundle(run.bundle)
-    return Run(opened_text(bundle.opening) or "", Leaf.unpack(bundle.receipt.leaf).output)
