@@ -53,6 +53,10 @@ class Begun(Struct):
     secret: bytes
     """Of the jobs' nonces; 32 random bytes."""
     inputs: dict[str, _Input]
+    client: bytes
+    """Whose name stands under all jobs."""
+    domain: Domain
+    """Chain and contract for which they are signed."""
 
     @property
     def opened(self) -> dict[str, OpenedInput]:
@@ -63,8 +67,9 @@ class Begun(Struct):
         return {name: known.value for name, known in self.inputs.items()}
 
 
-def begun(plan: Plan, secret: bytes, inputs: dict[str, OpenedInput]) -> Begun:
-    return Begun(plan, secret, {name: _Input(known.salt, known.value) for name, known in inputs.items()})
+def begun(plan: Plan, secret: bytes, inputs: dict[str, OpenedInput], client: Address, domain: Domain) -> Begun:
+    stored = {name: _Input(known.salt, known.value) for name, known in inputs.items()}
+    return Begun(plan, secret, stored, client, domain)
 
 
 class _Job(Struct):
@@ -206,9 +211,7 @@ def _order(job: _Job, domain: Domain) -> Order:
     try:
         verified = verify_job(job.signed, domain)
     except Invalid as error:
-        raise Misconfigured(
-            f"The flow was begun on another network: {error.message}.", remedy="Name its network with --network."
-        ) from error
+        raise _damaged(error.message) from error
     return Order(domain, job.signed, verified, job.request, job.secret, Milliseconds(job.placed), job.price_is_capped)
 
 

@@ -24,7 +24,7 @@ from tallynet.client.flow.progress import StepProgress, StepState, Tell, tell_no
 from tallynet.client.flow.saving import save_flow
 from tallynet.client.flow.standing import read_run
 from tallynet.protocol.bundle import read_bundle
-from tallynet.protocol.errors import InvalidFlow, Misconfigured, StepFailed, TallyError
+from tallynet.protocol.errors import Misconfigured, TallyError
 from tallynet.protocol.flow import Flow
 from tallynet.protocol.flow_calls import Call, Known, Result, Run, advance
 from tallynet.protocol.flow_closing import close_inputs
@@ -126,13 +126,19 @@ async def _begin(
             raise Misconfigured("No flow was begun in this folder.", remedy="Leave out --resume to begin it.")
         models = {name: await client.model_id(name) for name in checked.flow.models}
         given = salted(values)
-        new = begun(make_plan(checked, models, given), secrets.token_bytes(32), given)
+        plan = make_plan(checked, models, given)
+        new = begun(plan, secrets.token_bytes(32), given, await client.address(), client.network.domain)
         journal.begin(new)
         return new
     if not resume:
         raise Misconfigured(
             f"The flow {known.plan.flow.name!r} was begun in this folder already.",
             remedy="Go on with --resume, or name another folder with --state.",
+        )
+    if (known.client, known.domain) != (await client.address(), client.network.domain):
+        raise Misconfigured(
+            "The flow was begun with another key, or on another network.",
+            remedy="Use the same client key and network: one client signs all jobs of a flow.",
         )
     if known.plan.flow != checked.flow:
         raise Misconfigured(
@@ -190,7 +196,7 @@ class _Runner:
         try:
             if all(parent in self.known.results for parent in parents):
                 await self._work(name)
-        except (StepFailed, InvalidFlow) as error:
+        except TallyError as error:
             self._failures[name] = error
             self._tell(StepProgress(name, StepState.FAILED, self.count(name), self.count(name), error.message))
         finally:
@@ -206,13 +212,13 @@ class _Runner:
 
     async def _wave(self, name: str, calls: Sequence[Call], asked: int) -> None:
         """All jobs of one wave that are not done; one that fails lets the others end, and is raised then."""
-        failures: list[StepFailed] = []
+        failures: list[TallyError] = []
 
         async def work(call: Call) -> None:
             async with self._limiter:
                 try:
                     self.done[name, call.place] = await self._jobs.run(name, call)
-                except StepFailed as error:
+                except TallyError as error:
                     failures.append(error)
             self._tell(StepProgress(name, StepState.RUNNING, self.count(name), asked))
 
