@@ -55,7 +55,7 @@ async def test_a_flow_holds_offline(stage: Stage, flown: Flown) -> None:
     found = await stage.ran("flow", path, "--offline")
 
     assert found.code == 0
-    assert found.words.startswith("✓ capital 1 run ✓ french 1 run ✓ river 1 run ✓ merge 1 run ✓ title 1 run (1) ✓")
+    assert found.words.startswith("✓ capital 1 run <What is the capital of Japan?> ✓ french 1 run <In French: ")
     assert "(9) ✓ each prompt is what the template makes 5 prompts" in found.words
     assert "(12) – the contract knows the anchor of every run offline" in found.words
     assert "NOT proven" in found.stdout

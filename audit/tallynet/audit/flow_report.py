@@ -16,6 +16,7 @@ from tallynet.protocol.units import Wei, prefixed
 
 EXCERPT = 56
 """Characters of a result shown."""
+STEP_EXCERPT = 44
 NAME_WIDTH = 48
 
 NOT_PROVEN = (
@@ -27,11 +28,12 @@ NOT_PROVEN = (
 
 
 def print_step(out: Console, step: CheckedResult) -> None:
-    """One step that holds: its runs, how it was decided, what it gives."""
+    """One step that holds: its runs, how it was decided, or else what it gives."""
     mark, colour = MARKS[step.prompts]
     runs = "1 run " if len(step.runs) == 1 else f"{len(step.runs)} runs"
-    line = Text("  ").append(mark, style=colour).append(f" {step.name:<20} {runs:<9}")
-    out.print(line.append(step.result.said or "", style="dim"), soft_wrap=True)
+    gives = step.result.said or excerpt(shown(step.result.value), STEP_EXCERPT)
+    line = Text("  ").append(mark, style=colour).append(f" {step.name:<18} {runs:<8} ")
+    out.print(line.append(gives, style="dim"), soft_wrap=True)
 
 
 def print_flow(out: Console, found: FlowVerification, trust: str, remark: str) -> None:
