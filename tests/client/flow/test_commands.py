@@ -72,6 +72,17 @@ def test_a_flow_is_run_and_shown(run: Run, transport: HostedTransport) -> None:
     assert max(map(len, shown.stdout.splitlines())) <= 80
 
 
+def test_every_run_has_a_place_of_its_own_and_the_newest_is_taken_up(run: Run, transport: HostedTransport) -> None:
+    assert run(*RUN, "--resume").exit_code == 2
+    assert run(*RUN).exit_code == 0
+    transport.nodes[0].refusals = [Refused("no", reason="not today")]
+    assert run(*RUN).exit_code == 1
+    assert run("run", "flow.yaml", "--resume", "--anchor-wait", "0").exit_code == 0
+
+    assert {path.name for path in Path("state/flows/capitals").iterdir()} == {"1", "2"}
+    assert len(transport.nodes[0].runs) == 5 + 5
+
+
 def test_a_run_as_json(run: Run) -> None:
     told = last_object(run(*RUN, "--json", "-o", "other.tally", "--close", "country"))
 

@@ -1,5 +1,6 @@
 """Running flows in a network in memory: concurrency, failures, and going on where one ended."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,19 @@ async def test_a_job_whose_deadline_is_over_is_signed_anew(
 
     finished = await run(both, tmp_path, resume=True)
     assert finished.value == TEXT
+
+
+async def test_an_answer_that_was_cut_short_is_asked_for_anew(
+    both: World, autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """As by a node that noticed that the client was gone, and logged the part that it had done."""
+    ended = [Status.CANCELLED]
+    both.nodes[1].change_leaf = lambda leaf: replace(leaf, status=ended.pop()) if ended else leaf
+    finished = await run(both, tmp_path)
+
+    assert finished.value == TEXT
+    assert both.nodes[1].log.size == 3
+    assert verify_flow(parse_flow(write_flow(finished.file)), both.ledger.domain)
 
 
 async def test_an_answer_that_is_cut_short_again_and_again_fails_its_step(

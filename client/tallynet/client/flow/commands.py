@@ -47,7 +47,7 @@ InputOption = Annotated[
 StateOption = Annotated[
     Path | None,
     typer.Option(
-        "--state", metavar="DIR", help="What is finished is kept here. Default: by the flow's name.", show_default=False
+        "--state", metavar="DIR", help="What is finished is kept here. Default: a new place.", show_default=False
     ),
 ]
 DrawStateOption = Annotated[
@@ -108,7 +108,7 @@ def run_command(
         for name in closed:
             if not closable(checked.flow, name):
                 raise Misconfigured(f"The input {name!r} cannot be closed.", remedy="Leave out --close.")
-        folder = state or state_folder() / "flows" / checked.flow.name
+        folder = state or _own_folder(checked.flow.name, resume)
         target = output or Path(checked.flow.name + FLOW_SUFFIX)
         _check_place(target)
         board = StepBoard(terminal.notes)
@@ -173,6 +173,15 @@ def show_command(file: SourceArgument, as_json: JsonOption = False, debug: Debug
 def open_client(network: Path | None) -> Client:
     """The client that a command uses."""
     return Client(network)
+
+
+def _own_folder(name: str, resume: bool) -> Path:
+    """A new folder for a run of this flow, or to go on, the newest there is. Raises `Misconfigured` for none."""
+    flows = state_folder() / "flows" / name
+    numbers = sorted(int(path.name) for path in flows.glob("[0-9]*") if path.name.isdecimal())
+    if resume and not numbers:
+        raise Misconfigured(f"No flow {name!r} was begun.", remedy="Leave out --resume to begin it.")
+    return flows / str(numbers[-1] if resume else numbers[-1] + 1 if numbers else 1)
 
 
 def _check_place(target: Path) -> None:

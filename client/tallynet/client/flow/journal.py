@@ -140,8 +140,14 @@ class Journal:
         self._write("INSERT INTO answers VALUES (?, ?, ?)", step, place, bundle)
 
     def _write(self, statement: str, *values: str | int | bytes) -> None:
-        with self._database:
-            self._database.execute(statement, values)
+        try:
+            with self._database:
+                self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise Misconfigured(
+                f"The flow's journal cannot be written: {error}.",
+                remedy="Make room on the disk, then go on with --resume.",
+            ) from error
 
 
 _LAST = "step = ?1 AND place = ?2 AND attempt = (SELECT max(attempt) FROM jobs WHERE step = ?1 AND place = ?2)"
