@@ -21,6 +21,8 @@ MAX_RENDERED = MAX_REQUEST_BYTES // 2
 """Most bytes of a text that a template makes."""
 MAX_WORK = 16 * MAX_REQUEST_BYTES
 """Most characters that all filters of one template may go through."""
+MAX_DEPTH = 64
+"""Of expressions and blocks within each other."""
 WHITE = " \t\n\r\f\v"
 """White space, as all rules of a flow mean it."""
 
@@ -49,7 +51,7 @@ def read_template(source: str) -> Template:
     """Raises `InvalidFlow` for what is no template of this language."""
     try:
         tree = _environment([0]).parse(source)
-        lists = frozenset(_check(tree, loop=None))
+        lists = frozenset(_check(tree, loop=None, depth=0))
         names = frozenset(meta.find_undeclared_variables(tree))
         _environment([0]).from_string(source)
     except (TemplateError, RecursionError, SyntaxError) as error:
@@ -78,11 +80,13 @@ def render(template: Template, values: Mapping[str, Value | int]) -> str:
 # --- the language ----------------------------------------------------------------------------------------
 
 
-def _check(node: nodes.Node, loop: str | None) -> Iterator[str]:
+def _check(node: nodes.Node, loop: str | None, depth: int) -> Iterator[str]:
     """Every name that is used as a list, in and under `node`. Raises `TemplateRuntimeError` for what is not allowed.
 
-    `loop` is the variable of the loop around it.
+    `loop` is the variable of the loop around it, `depth` how much is around it.
     """
+    if depth > MAX_DEPTH:
+        raise TemplateRuntimeError(f"line {node.lineno}: it is nested more than {MAX_DEPTH} deep")
     if not isinstance(node, _NODES):
         raise TemplateRuntimeError(f"line {node.lineno}: {type(node).__name__} is not part of the language")
     if isinstance(node, nodes.Getattr):
@@ -96,7 +100,7 @@ def _check(node: nodes.Node, loop: str | None) -> Iterator[str]:
         yield _check_for(node, loop)
         loop = _target(node)
     for child in node.iter_child_nodes():
-        yield from _check(child, loop)
+        yield from _check(child, loop, depth + 1)
 
 
 def _check_loop(node: nodes.Getattr, loop: str | None) -> None:
