@@ -11,6 +11,9 @@ import pytest
 import trio
 from typer.testing import CliRunner
 
+from tallynet.audit.flow_audit import audit_flow_offline
+from tallynet.audit.verify import Verdict
+from tallynet.client.flow import parse_definition, run_flow
 from tallynet.console.network_file import write_network
 from tallynet.devnet.command import app
 from tallynet.devnet.fixture import open_devnet
@@ -20,11 +23,13 @@ from tallynet.engine import open_engine
 from tallynet.node.config import NodeConfig
 from tallynet.protocol.bundle import read_bundle
 from tallynet.protocol.bundle_checks import State, verify_bundle
+from tallynet.protocol.flow_file import write_flow
 from tests.client.gateway.stage import open_stage
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PROGRAM, OPENAI_PROGRAM = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+(FLOW,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\.venv/bin/(tallynet .*?)(?:\s+#.*)?$", README, re.MULTILINE)
 TARGETS = re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE)
 
@@ -58,15 +63,26 @@ async def test_the_openai_example_runs_against_a_gateway(tmp_path: Path) -> None
     assert {result.state for result in results} <= {State.OK, State.PENDING}
 
 
+async def test_the_flow_runs_and_is_proven(tmp_path: Path) -> None:
+    engine = await trio.to_thread.run_sync(open_engine, str(DEFAULT_MODEL))
+    checked = parse_definition(FLOW.encode())
+    async with open_devnet(tmp_path / "nodes", engine=lambda: engine) as devnet, devnet.client() as client:
+        finished = await run_flow(client, checked.flow, {"country": "Japan"}, state=tmp_path / "state")
+        found = audit_flow_offline(write_flow(finished.file), devnet.network.domain)
+
+    assert "Tokyo" in str(finished.results["capital"].value)
+    assert (found.verdict, found.failure) == (Verdict.OK, None)
+
+
 def test_the_readme_has_its_commands() -> None:
-    assert len(COMMANDS) == 8
+    assert len(COMMANDS) == 11
     assert {"demo", "test", "bench"} <= set(TARGETS)
 
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_command_of_the_readme_exists(line: str) -> None:
     words = line.split()[1:]
-    path = words[: 2 if words[0] in ("audit", "devnet", "node") else 1]
+    path = words[: 2 if words[0] in ("audit", "devnet", "flow", "node") else 1]
     shown = CliRunner().invoke(app, [*path, "--help"])
 
     assert shown.exit_code == 0

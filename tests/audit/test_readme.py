@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from tallynet.console.network_file import NetworkFile, write_network
+from tallynet.protocol.flow_file import write_flow
 from tallynet.protocol.units import prefixed
 from tests.audit.examples import DOMAIN, bundle
 from tests.audit.staging import Stage
 from tests.audit.suspects import Scene, scene
+from tests.protocol.flows import capitals, run_flow
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -43,6 +45,17 @@ async def test_the_offline_verification_is_as_printed(stage: Stage, monkeypatch:
 
     assert found.code == 0
     assert f"$ tallynet audit verify answer.tally --offline\n{found.stdout}```" in AUDIT_README
+
+
+async def test_a_flow_is_as_printed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TALLYNET_NETWORK")
+    path = stage.folder / "capitals.flow.tally"
+    path.write_bytes(write_flow(run_flow(capitals())))
+
+    found = await stage.ran("flow", path, "--offline")
+
+    assert found.code == 0
+    assert f"$ tallynet audit flow capitals.flow.tally --offline\n{found.stdout}```" in AUDIT_README
 
 
 async def test_opening_a_part_is_as_printed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,4 +61,4 @@ def test_command_runs(line: str, tmp_path: Path) -> None:
 
 def test_readme_shows_every_command_of_ours() -> None:
     assert {line.split()[1] for line in COMMANDS} == {"models", "nodes", "ask"}
-    assert len(PROGRAMS) == 4
+    assert len(PROGRAMS) == 5

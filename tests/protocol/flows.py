@@ -4,7 +4,7 @@ A made-up node answers every prompt by a function of the test; everything else i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -14,6 +14,7 @@ from tallynet.protocol.bundle import Bundle, read_bundle, write_bundle
 from tallynet.protocol.bundle_openings import Whole, open_part
 from tallynet.protocol.chunk import ChunkBody, Transcript
 from tallynet.protocol.commitment import commit_prompt, commit_request, prompt_salt, request_salt
+from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.flow import Critic, Flow, Kind, Map, Reduce, Step, Vote
 from tallynet.protocol.flow_calls import Call, Known, Result, Run, advance
 from tallynet.protocol.flow_file import FlowFile, StepRun
@@ -102,10 +103,21 @@ def opened(flow: Flow) -> dict[str, OpenedInput]:
     return {name: OpenedInput(digest(f"salt of {name}"), OPENED[name]) for name in flow.inputs}
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a flow is run: a network, the node that answers, and its log."""
+
+    domain: Domain = DOMAIN
+    node: Key = NODE
+    append: Callable[[bytes], int] = lambda leaf: int.from_bytes(leaf_hash(leaf)[:2])
+    """Logs a leaf and gives its index; made up by default."""
+
+
 def run_flow(
     flow: Flow,
     answer: Answer = echo,
     *,
+    where: Place = Place(),
     change_job: Change = lambda step, place, job: job,
     status: Callable[[str, int], Status] = lambda step, place: Status.EOS,
     client: Callable[[str, int], Key] = lambda step, place: CLIENT,
@@ -121,7 +133,7 @@ def run_flow(
             for call in found:
                 key = client(name, call.place)
                 job = change_job(name, call.place, job_of(call, plan, name, key))
-                bundle = perform(name, job, call, key, answer, status(name, call.place))
+                bundle = perform(name, job, call, key, answer, status(name, call.place), where)
                 runs.append(Run(said(bundle), Leaf.unpack(bundle.receipt.leaf).output))
                 done.append(StepRun(name, call.place, write_bundle(bundle).encode()))
         known.results[name] = found
@@ -147,25 +159,26 @@ def secret_of(step: str, place: int) -> bytes:
     return sha256(f"{step} {place}".encode()).digest()
 
 
-def perform(step: str, job: Job, call: Call, key: Key, answer: Answer, status: Status) -> Bundle:
+def perform(step: str, job: Job, call: Call, key: Key, answer: Answer, status: Status, where: Place) -> Bundle:
     """The bundle of one run, not anchored."""
     assert call.request is not None
     request, prompt = encode_request(call.request), (1, 2, 3)
     asked = call.request.text or call.request.messages[-1].content
     secret = secret_of(step, call.place)
-    signed = sign_job(job, DOMAIN, key)
-    transcript = Transcript(job.id(DOMAIN), secret, commit_prompt(prompt_salt(secret), prompt))
+    signed = sign_job(job, where.domain, key)
+    transcript = Transcript(job.id(where.domain), secret, commit_prompt(prompt_salt(secret), prompt))
     bodies = (ChunkBody((7, 8), answer(asked), (-0.5, -0.25)),)
     for body in bodies:
         transcript.extend(body)
     leaf = Leaf(
-        job=job.id(DOMAIN), client=job.client, model=job.model, runtime=digest("runtime"), params=job.sampling.digest,
-        request=job.request, output=transcript.output_root, prompt_tokens=len(prompt), completion_tokens=2,
+        job=job.id(where.domain), client=job.client, model=job.model, runtime=digest("runtime"),
+        params=job.sampling.digest, request=job.request, output=transcript.output_root,
+        prompt_tokens=len(prompt), completion_tokens=2,
         price=Wei(20), started=Milliseconds(1000), ended=Milliseconds(2000), status=status,
         trace=transcript.trace_root, client_signature=signed.signature,
     )  # fmt: skip
-    receipt = sign_receipt(leaf, int.from_bytes(leaf_hash(leaf.pack())[:2]), Seconds(4_000_000_000), DOMAIN, NODE)
-    return Bundle(DOMAIN, NODE.address, signed, receipt, Whole(secret, request, prompt, bodies))
+    receipt = sign_receipt(leaf, where.append(leaf.pack()), Seconds(4_000_000_000), where.domain, where.node)
+    return Bundle(where.domain, where.node.address, signed, receipt, Whole(secret, request, prompt, bodies))
 
 
 def said(bundle: Bundle) -> str:

@@ -14,6 +14,7 @@ from tests.protocol import vectors_of_draws as of_draws
 from tests.protocol import vectors_of_embeddings as of_embeddings
 from tests.protocol import vectors_of_evidence as of_evidence
 from tests.protocol import vectors_of_faults as of_faults
+from tests.protocol import vectors_of_flows as of_flows
 from tests.protocol import vectors_of_frames as of_frames
 from tests.protocol import vectors_of_sampling as of_sampling
 from tests.protocol import vectors_of_scores as of_scores
@@ -46,6 +47,7 @@ FILES: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
     "tiles.json": ("5-anchor.md", of_tiles.tile_cases),
     "bundles.json": ("6-audit.md", of_bundles.bundles),
     "draws.json": ("6-audit.md", of_draws.draws),
+    "flows.json": ("7-flow.md", of_flows.flows),
 }
 """Each file with the chapter that it belongs to."""
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from enum import Enum
 from typing import Any
 
 from msgspec import NODEFAULT, inspect
@@ -40,6 +41,10 @@ def describe(kind: inspect.Type) -> str:
             return "text" + span(least, most) + (f" `{pattern}`" if pattern else "")
         case inspect.VarTupleType(item_type=item, min_length=least, max_length=most):
             return "list" + span(least, most) + f" of {describe(item)}"
+        case inspect.DictType(key_type=key, value_type=value, min_length=least, max_length=most):
+            return "map" + span(least, most) + f" of {describe(key)} to {describe(value)}"
+        case inspect.EnumType(cls=cls):
+            return " or ".join(f"`{choice.value}`" for choice in cls)
         case inspect.StructType(cls=cls):
             return cls.__name__
         case inspect.UnionType(types=types):
@@ -64,6 +69,10 @@ def default(field: inspect.Field) -> str:
     if field.required:
         return ""
     value: Any = () if field.default is NODEFAULT else field.default
+    if isinstance(value, Enum):
+        return f" = {value.value}"
+    if isinstance(value, float):
+        return f" = {value:g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f" = {number(value)}"
     return {(): " = []", None: " = nil", b"": " = empty", "": " = empty", False: " = false"}[value]

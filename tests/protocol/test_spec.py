@@ -18,6 +18,8 @@ from tallynet.protocol import (
     chunk,
     eip712,
     fault,
+    flow,
+    flow_plan,
     job,
     leaf,
     manifest,
@@ -30,15 +32,17 @@ from tallynet.protocol import (
 from tallynet.protocol.bundle import write_bundle
 from tallynet.protocol.bundle_forms import pack_job, pack_receipt
 from tallynet.protocol.bundle_openings import LABELS, open_part
+from tallynet.protocol.flow_file import write_flow
 from tallynet.protocol.leaf import LEAF_BYTES, Leaf, Status
 from tests.audit.examples import bundle
 from tests.protocol.examples import valid_leaf, valid_receipt, valid_signed_job
+from tests.protocol.flows import capitals, run_flow
 from tests.protocol.generate_vectors import FILES
 from tests.protocol.spec_words import fields, lists, tables
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "protocol" / "spec"
-STEPS = sorted(SPEC.glob("[1-6]-*.md"))
+STEPS = sorted(SPEC.glob("[1-7]-*.md"))
 CHAPTERS = sorted(SPEC.glob("[1-9]-*.md"))
 TEXT = "\n".join(chapter.read_text() for chapter in CHAPTERS)
 CHECK = re.compile(r"# \((\d+)\)(?: … \(\d+\))? ((?!and \(|…).+)$", re.MULTILINE)
@@ -66,7 +70,7 @@ def source(path: str) -> str:
 
 def test_there_is_one_chapter_for_each_step() -> None:
     assert [chapter.name for chapter in STEPS] == [
-        "1-job.md", "2-admission.md", "3-generation.md", "4-receipt.md", "5-anchor.md", "6-audit.md"
+        "1-job.md", "2-admission.md", "3-generation.md", "4-receipt.md", "5-anchor.md", "6-audit.md", "7-flow.md",
     ]  # fmt: skip
     assert {chapter for chapter, _ in FILES.values()} == {chapter.name for chapter in STEPS}
 
@@ -84,7 +88,7 @@ def test_every_table_and_list_is_read() -> None:
 def structs() -> set[str]:
     """Every struct of the protocol that travels and has fields."""
     found = set()
-    for module in (job, request, manifest, advert, chunk, receipt, checkpoint, fault, opening, wire):
+    for module in (job, request, manifest, advert, chunk, receipt, checkpoint, fault, opening, wire, flow, flow_plan):
         for name, kind in vars(module).items():
             ours = isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
             if ours and kind.__struct_fields__ and not name.startswith(("Verified", "_")):
@@ -152,10 +156,12 @@ def test_the_checks_are_those_of_the_code_in_number_and_words(path: str, written
     assert [number for number, _ in written] == sorted(number for number, _ in written)
 
 
-def test_a_bundle_s_checks_are_named_as_in_the_code() -> None:
-    ((name, rows),) = tables(TEXT, "Checks of")
+def test_the_checks_of_files_are_named_as_in_the_code() -> None:
+    named_checks = list(tables(TEXT, "Checks of"))
 
-    assert {int(number): words for number, words in rows} == named(name)
+    assert len(named_checks) == 2
+    for name, rows in named_checks:
+        assert {int(number): words for number, words in rows} == named(name)
 
 
 @pytest.mark.parametrize("code", sorted(set(re.findall(r"`(invalid-[a-z]+|busy|misconfigured)`", TEXT))))
@@ -220,8 +226,8 @@ def test_the_statuses_are_those_of_the_code() -> None:
 
 
 def test_the_lines_of_a_bundle_are_those_that_are_written() -> None:
-    listed, openings = ([re.findall("`([^`]+)`", row[0])[0] for row in rows if "`" in row[0]]
-                        for _, rows in tables(TEXT, "Lines of"))  # fmt: skip
+    listed, openings, _ = ([re.findall("`([^`]+)`", row[0])[0] for row in rows if "`" in row[0]]
+                           for _, rows in tables(TEXT, "Lines of"))  # fmt: skip
     whole, part = write_bundle(bundle()), write_bundle(replace(bundle(), opening=open_part(bundle().opening, [1])))
 
     assert tuple(openings) == LABELS
@@ -272,6 +278,18 @@ def packed(layout: str, values: dict[str, Any]) -> bytes:
     return parts
 
 
+# The flow file
+
+
+def test_the_lines_of_a_flow_file_are_those_that_are_written() -> None:
+    written = write_flow(run_flow(capitals())).split(b"\n")
+    rows = dict(tables(TEXT, "Lines of"))["tallynet.protocol.flow_file"]
+    labels = [re.findall("`([^`]+)`", row[0])[0] for row in rows]
+
+    assert [line.split(b" ")[0].decode() for line in written[:6]] == labels[:6]
+    assert labels[6] == "tallynet-bundle@v2" and written[6].decode() == labels[6]
+
+
 # Constants
 
 
@@ -288,6 +306,7 @@ def test_constants_are_those_of_the_code(module: str, rows: list[list[str]]) -> 
     [
         "tallynet.protocol.commitment",
         "tallynet.protocol.draw",
+        "tallynet.protocol.flow_plan",
         "tallynet.protocol.manifest",
         "tallynet.protocol.sealing",
         "tallynet.engine.engine",

@@ -22,8 +22,15 @@ from tallynet.protocol.chunk import Chunk, ChunkBody, SignedChunk, Transcript, a
 from tallynet.protocol.draw import Draw
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.embedding import encode_embedding, read_embedding
-from tallynet.protocol.errors import Invalid, InvalidEvidence, InvalidSignature, Misconfigured
+from tallynet.protocol.errors import Invalid, InvalidEvidence, InvalidFlow, InvalidSignature, Misconfigured
 from tallynet.protocol.fault import KINDS, AnchoredAt, FaultKind, Witness, check_fault
+from tallynet.protocol.flow import Choice, Split
+from tallynet.protocol.flow_checks import verify_flow
+from tallynet.protocol.flow_choice import accepts, choose, split_text
+from tallynet.protocol.flow_file import parse_flow, write_flow
+from tallynet.protocol.flow_plan import Plan, commit_input, encode_plan, job_nonce, plan_digest
+from tallynet.protocol.flow_template import read_template
+from tallynet.protocol.flow_template import render as fill_in
 from tallynet.protocol.job import Job, Sampling
 from tallynet.protocol.keys import Key, address_of, address_of_peer, check_signed_by, peer_id_of, recover
 from tallynet.protocol.leaf import Leaf
@@ -634,6 +641,58 @@ def test_an_opening_opens_with_its_key(case: Any) -> None:
 def test_an_opening_is_refused(case: Any) -> None:
     with refuses(case):
         open_parts(hexes(case["sealed"]), *asked(), SealKey(hexed(case["secret"])))
+
+
+@cases("flows.json", "inputs")
+def test_an_input_of_a_flow_has_its_commitment(case: Any) -> None:
+    value = case["value"] if isinstance(case["value"], str) else tuple(case["value"])
+
+    assert commit_input(hexed(case["salt"]), value) == hexed(case["commitment"])
+
+
+def test_a_plan_has_its_digest_and_gives_the_nonces() -> None:
+    file = VECTORS["flows.json"]
+    plan = msgspec.json.decode(file["plan"]["json"], type=Plan)
+
+    assert encode_plan(plan).decode() == file["plan"]["json"]
+    assert plan_digest(plan) == hexed(file["plan"]["digest"])
+    for case in file["nonces"]:
+        nonce = job_nonce(hexed(case["secret"]), Digest(hexed(case["plan"])), case["step"], case["place"])
+        assert nonce == hexed(case["nonce"])
+
+
+def test_a_flow_decides_as_everybody_does() -> None:
+    file = VECTORS["flows.json"]
+    for case in file["splits"]:
+        assert split_text(case["text"], Split(case["split"])) == tuple(case["items"])
+    for case in file["votes"]:
+        assert choose(case["ballots"], Choice(case["by"])) == case["winner"]
+    for case in file["critiques"]:
+        assert accepts(case["critique"], case["accept"]) == case["accepts"]
+
+
+@cases("flows.json", "templates")
+def test_a_template_makes_its_text(case: Any) -> None:
+    given = VECTORS["flows.json"]["values"]
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+    assert fill_in(read_template(case["source"]), values) == case["text"]
+
+
+@cases("flows.json", "valid")
+def test_a_flow_file_holds(case: Any) -> None:
+    written = parse_flow(case["file"].encode())
+
+    assert verify_flow(written, domain(VECTORS["flows.json"]["domain"]))
+    assert write_flow(written.file).decode() == case["file"]
+
+
+@cases("flows.json", "invalid")
+def test_a_flow_file_is_refused(case: Any) -> None:
+    with pytest.raises(InvalidFlow) as caught:
+        verify_flow(parse_flow(case["file"].encode()), domain(VECTORS["flows.json"]["domain"]))
+    assert (caught.value.code, caught.value.check) == (case["error"], case["check"])
+    assert caught.value.step == case["step"]
 
 
 def test_words_of_a_job_show_that_it_gives_no_consent() -> None:

@@ -5,6 +5,7 @@ import typer
 from tallynet.audit.bundle_commands import add_bundle_commands
 from tallynet.audit.evaluation_commands import add_evaluation_commands
 from tallynet.audit.fault_commands import add_fault_commands
+from tallynet.audit.flow_commands import add_flow_commands
 from tallynet.audit.mine_commands import add_mine_commands
 from tallynet.audit.node_commands import add_node_commands
 from tallynet.audit.replay_commands import add_replay_commands
@@ -16,6 +17,7 @@ audit_app = typer.Typer(name="audit", help="Check answers and nodes, trusting on
 
 add_verify_commands(audit_app)
 add_bundle_commands(audit_app)
+add_flow_commands(audit_app)
 add_node_commands(audit_app)
 add_fault_commands(audit_app)
 add_mine_commands(audit_app)

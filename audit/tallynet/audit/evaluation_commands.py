@@ -7,7 +7,7 @@ import trio
 import typer
 
 from tallynet.audit.connection import open_chain
-from tallynet.audit.inspection import EXIT_CODES, trusted
+from tallynet.audit.inspection import EXIT_CODES, trust_in
 from tallynet.audit.progress import show_progress
 from tallynet.audit.replay_commands import ContextOption, DeviceOption, DtypeOption, ModelOption, ThresholdsOption
 from tallynet.audit.report import print_check
@@ -44,7 +44,7 @@ def verify_report(
     else:
         found = trio.run(_verify_online, data, network, say)
     saved, remark = (False, "") if keep else _save(file, found)
-    trust = trusted(network, path, offline)
+    trust = trust_in(network, path, offline)
     print_report_verification(terminal.out, found, trust, remark)
     terminal.result(describe_report_verification(found, trust, saved))
     raise typer.Exit(EXIT_CODES[found.verdict])

@@ -75,7 +75,7 @@ def inspect(
         found = verify_offline(source.data, network.domain if network else None, say)
     else:
         found = trio.run(_verify_online, source.data, network, say)
-    return Inspection(source, found, trusted(network, path, offline))
+    return Inspection(source, found, trust_in(network, path, offline))
 
 
 def holding(source: Source) -> Bundle:
@@ -98,8 +98,8 @@ async def _verify_online(data: bytes, network: NetworkFile, say: Say | None) -> 
         return await verify_online(data, chain, say)
 
 
-def trusted(network: NetworkFile | None, path: Path | None, offline: bool) -> str:
-    """Whose word is taken, in words."""
+def trust_in(network: NetworkFile | None, path: Path | None, offline: bool) -> str:
+    """Whose word is taken, for people; `path` is where `network` was read, None for the default place."""
     if network is None:
         return "nobody's word but the file's own on chain, contract and anchor"
     contract = f"contract {network.contract.lower()} on chain {network.chain_id}"

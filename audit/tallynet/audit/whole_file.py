@@ -18,12 +18,12 @@ def read_whole(path: Path, most: int, what: str) -> bytes:
         ) from error
 
 
-def write_whole(path: Path, data: bytes, what: str) -> None:
+def write_whole(path: Path, data: bytes, what: str, mode: int = 0o644) -> None:
     """Replace the file by `data`; the old one stands until the new one is on the disk. Raises `Misconfigured`."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         try:
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb") as file:
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

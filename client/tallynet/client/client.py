@@ -205,6 +205,10 @@ class AsyncClient:
         seconds = (order.job.job.deadline - self._clock()) / 1000 + 1
         return AnswerStream(lambda: self._send(order, node, tell), seconds, self._keeper.keep)
 
+    async def address(self) -> Address:
+        """Whose name stands under the jobs."""
+        return (await self._signer()).address
+
     def now(self) -> Milliseconds:
         """The time of day by the client's clock."""
         return self._clock()

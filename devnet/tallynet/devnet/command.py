@@ -12,6 +12,7 @@ from tallynet.client.chat_command import chat
 from tallynet.client.commands import ask, embed, models, nodes
 from tallynet.client.document_command import answer
 from tallynet.client.evaluate.commands import evaluate_command
+from tallynet.client.flow.commands import flow_app
 from tallynet.client.gateway.commands import gateway_app
 from tallynet.client.score_commands import score
 from tallynet.client.summary_command import summarise_file
@@ -60,7 +61,7 @@ app.command("evaluate")(evaluate_command)
 app.command("summarise")(summarise_file)
 GROUPS = {
     "gateway": gateway_app, "audit": audit_app, "node": node_app, "log": log_app, "devnet": devnet_app,
-    "bench": bench_app,
+    "bench": bench_app, "flow": flow_app,
 }  # fmt: skip
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)

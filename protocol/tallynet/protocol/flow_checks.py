@@ -248,12 +248,19 @@ def flow_checks(verified: VerifiedFlow) -> Iterator[tuple[int, State, str]]:
     runs = [run for step in verified.steps for run in step.runs]
     closed = [step.name for step in verified.steps if step.prompts is State.SKIPPED]
     prompts = f"not of {', '.join(closed)}: an input is closed" if closed else f"{len(runs)} prompts"
+    opened, inputs = len(verified.file.opened), len(verified.file.plan.inputs)
     details = {
-        1: f"{len(runs)} runs", 2: f"{len(verified.steps)} steps", 3: f"{len(verified.file.opened)} inputs opened",
-        4: f"{len(runs)} bundles", 5: f"{len(runs)} runs", 6: ", ".join(verified.file.plan.models),
+        1: f"{len(runs)} runs",
+        2: f"{len(verified.steps)} steps",
+        3: f"{opened} of {inputs} inputs opened",
+        4: f"{len(runs)} bundles",
+        5: f"{len(runs)} runs",
+        6: ", ".join(verified.file.plan.models),
         7: f"{sum(run.leaf.completion_tokens for run in runs)} tokens",
-        8: f"{sum(len(run.bundle.job.job.parents) for run in runs)} parents", 9: prompts,
-        10: f"plan {short(verified.plan)}", 11: "its second line holds",
-    }  # fmt: skip
+        8: f"{sum(len(run.bundle.job.job.parents) for run in runs)} parents",
+        9: prompts,
+        10: f"plan {short(verified.plan)}",
+        11: "its second line holds",
+    }
     for number, detail in details.items():
         yield number, State.SKIPPED if number == 9 and closed else State.OK, detail

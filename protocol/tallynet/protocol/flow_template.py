@@ -25,6 +25,8 @@ MAX_NESTED = 16
 """`if` and `for` inside each other."""
 MAX_WORK = 16 * MAX_REQUEST_BYTES
 """Most characters that all filters of one template may go through."""
+MAX_DEPTH = 64
+"""Of expressions and blocks within each other."""
 WHITE = " \t\n\r\f\v"
 """White space, as all rules of a flow mean it."""
 
@@ -54,7 +56,7 @@ def read_template(source: str) -> Template:
     try:
         _check_depth(source)
         tree = _environment([0]).parse(source)
-        lists = frozenset(_check(tree, loop=None))
+        lists = frozenset(_check(tree, loop=None, depth=0))
         names = frozenset(meta.find_undeclared_variables(tree))
         _environment([0]).from_string(source)
     except (TemplateError, RecursionError, SyntaxError) as error:
@@ -97,11 +99,13 @@ def _check_depth(source: str) -> None:
             )
 
 
-def _check(node: nodes.Node, loop: str | None) -> Iterator[str]:
+def _check(node: nodes.Node, loop: str | None, depth: int) -> Iterator[str]:
     """Every name that is used as a list, in and under `node`. Raises `TemplateRuntimeError` for what is not allowed.
 
-    `loop` is the variable of the loop around it.
+    `loop` is the variable of the loop around it, `depth` how much is around it.
     """
+    if depth > MAX_DEPTH:
+        raise TemplateRuntimeError(f"line {node.lineno}: it is nested more than {MAX_DEPTH} deep")
     if not isinstance(node, _NODES):
         raise TemplateRuntimeError(f"line {node.lineno}: {type(node).__name__} is not part of the language")
     if isinstance(node, nodes.Getattr):
@@ -115,7 +119,7 @@ def _check(node: nodes.Node, loop: str | None) -> Iterator[str]:
         yield _check_for(node, loop)
         loop = _target(node)
     for child in node.iter_child_nodes():
-        yield from _check(child, loop)
+        yield from _check(child, loop, depth + 1)
 
 
 def _check_loop(node: nodes.Getattr, loop: str | None) -> None:

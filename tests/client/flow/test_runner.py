@@ -1,5 +1,6 @@
 """Running flows in a network in memory: concurrency, failures, and going on where one ended."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tallynet.client import AsyncClient
 from tallynet.client.flow import FinishedFlow, Flow, Kind, Map, Reduce, Step, StepProgress, StepState, Vote, run_flow
 from tallynet.client.flow.anchors import anchor_flow, anchored_runs
 from tallynet.client.flow.journal import open_journal
+from tallynet.network.memory import MemoryTransport
 from tallynet.protocol.bundle import read_bundle
 from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.errors import InvalidFlow, Misconfigured, NoNodes, Refused, StepFailed
@@ -20,7 +23,8 @@ from tallynet.protocol.leaf import Status
 from tallynet.protocol.units import ModelId
 from tests.client.scripted_node import TEXT, leaf_with
 from tests.client.test_resume import gone_at
-from tests.client.world import World
+from tests.client.world import World, clock
+from tests.protocol.examples import STRANGER
 
 OTHER = ModelId(bytes(31) + b"\x09")
 INPUT = {"country": "Japan"}
@@ -202,6 +206,19 @@ async def test_a_job_whose_deadline_is_over_is_signed_anew(
     assert finished.value == TEXT
 
 
+async def test_an_answer_that_was_cut_short_is_asked_for_anew(
+    both: World, autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """As by a node that noticed that the client was gone, and logged the part that it had done."""
+    ended = [Status.CANCELLED]
+    both.nodes[1].change_leaf = lambda leaf: replace(leaf, status=ended.pop()) if ended else leaf
+    finished = await run(both, tmp_path)
+
+    assert finished.value == TEXT
+    assert both.nodes[1].log.size == 3
+    assert verify_flow(parse_flow(write_flow(finished.file)), both.ledger.domain)
+
+
 async def test_an_answer_that_is_cut_short_again_and_again_fails_its_step(
     both: World, autojump_clock: MockClock, tmp_path: Path
 ) -> None:
@@ -243,6 +260,21 @@ async def test_a_changed_definition_or_input_is_refused(both: World, autojump_cl
         with pytest.raises(Misconfigured, match="definition is another"):
             changed = msgspec.structs.replace(five_steps(), name="other")
             await run_flow(client, changed, INPUT, state=tmp_path, resume=True)
+
+
+async def test_another_key_or_network_is_refused(both: World, autojump_clock: MockClock, tmp_path: Path) -> None:
+    """One client signs all jobs of a flow, for one chain: a file of two would prove nothing."""
+    await run(both, tmp_path)
+    network = msgspec.structs.replace(both.network(), chain_id=7)
+    stranger = MemoryTransport(both.net, STRANGER, listen=False)
+    async with both.client(network) as client:
+        with pytest.raises(Misconfigured, match="another key, or on another network"):
+            await run_flow(client, five_steps(), INPUT, state=tmp_path, resume=True)
+    async with AsyncClient(
+        both.network(), key=STRANGER, transport=stranger, ledger=both.ledger, clock=clock, keep=False
+    ) as client:
+        with pytest.raises(Misconfigured, match="another key, or on another network"):
+            await run_flow(client, five_steps(), INPUT, state=tmp_path, resume=True)
 
 
 async def test_two_at_once_in_one_folder_are_refused(both: World, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@
     finished.save("capitals.flow.tally")
 
 In reading order: the definition and what follows from it are `tallynet.protocol.flow*`; `definition` reads YAML,
-`inputs` what a flow is given; `runner` is the spine, over `jobs` and `journal`; `anchors` and `saving` make the file.
+`inputs` what a flow is given; `runner` is the spine, over `jobs` and `journal`; `anchors` and `saving` make the file;
+`standing`, `layers` and `picture` show how far a flow is; `source`, `display` and `commands` are the command line.
 """
 
 from tallynet.client.flow.definition import parse_definition, read_definition

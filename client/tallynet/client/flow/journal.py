@@ -53,6 +53,10 @@ class Begun(Struct):
     secret: bytes
     """Of the jobs' nonces; 32 random bytes."""
     inputs: dict[str, _Input]
+    client: bytes
+    """Whose name stands under all jobs."""
+    domain: Domain
+    """Chain and contract for which they are signed."""
 
     @property
     def opened(self) -> dict[str, OpenedInput]:
@@ -63,8 +67,9 @@ class Begun(Struct):
         return {name: known.value for name, known in self.inputs.items()}
 
 
-def begun(plan: Plan, secret: bytes, inputs: dict[str, OpenedInput]) -> Begun:
-    return Begun(plan, secret, {name: _Input(known.salt, known.value) for name, known in inputs.items()})
+def begun(plan: Plan, secret: bytes, inputs: dict[str, OpenedInput], client: Address, domain: Domain) -> Begun:
+    stored = {name: _Input(known.salt, known.value) for name, known in inputs.items()}
+    return Begun(plan, secret, stored, client, domain)
 
 
 class _Job(Struct):
@@ -105,6 +110,10 @@ class Journal:
         rows = self._database.execute("SELECT step, place, bundle FROM answers ORDER BY step, place")
         return [StepRun(step, place, bytes(bundle)) for step, place, bundle in rows]
 
+    def handed(self) -> set[str]:
+        """The steps of which a job was signed."""
+        return {step for (step,) in self._database.execute("SELECT DISTINCT step FROM jobs")}
+
     def placed(self, step: str, place: int, domain: Domain) -> Placed | None:
         """The job that was signed last for this run and may still be answered."""
         query = f"SELECT job, node FROM jobs WHERE {_LAST} AND ended IS NULL"
@@ -131,8 +140,14 @@ class Journal:
         self._write("INSERT INTO answers VALUES (?, ?, ?)", step, place, bundle)
 
     def _write(self, statement: str, *values: str | int | bytes) -> None:
-        with self._database:
-            self._database.execute(statement, values)
+        try:
+            with self._database:
+                self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise Misconfigured(
+                f"The flow's journal cannot be written: {error}.",
+                remedy="Make room on the disk, then go on with --resume.",
+            ) from error
 
 
 _LAST = "step = ?1 AND place = ?2 AND attempt = (SELECT max(attempt) FROM jobs WHERE step = ?1 AND place = ?2)"
@@ -148,8 +163,13 @@ def open_journal(folder: Path) -> Iterator[Journal]:
         yield Journal(database)
 
 
-def is_begun(folder: Path) -> bool:
-    return (folder / FILE).is_file()
+@contextmanager
+def watch_journal(folder: Path) -> Iterator[Journal]:
+    """The journal of a flow that may be running, to be read only. Raises `Misconfigured` when there is none."""
+    if not (folder / FILE).is_file():
+        raise Misconfigured(f"No flow was begun in {folder}.", remedy="Name the folder of a run with --state.")
+    with _connected(folder / FILE) as database:
+        yield Journal(database)
 
 
 @contextmanager
@@ -197,9 +217,7 @@ def _order(job: _Job, domain: Domain) -> Order:
     try:
         verified = verify_job(job.signed, domain)
     except Invalid as error:
-        raise Misconfigured(
-            f"The flow was begun on another network: {error.message}.", remedy="Name its network with --network."
-        ) from error
+        raise _damaged(error.message) from error
     return Order(domain, job.signed, verified, job.request, job.secret, Milliseconds(job.placed), job.price_is_capped)
 
 

@@ -22,9 +22,9 @@ from tallynet.client.flow.jobs import Jobs
 from tallynet.client.flow.journal import Begun, Journal, begun, open_journal
 from tallynet.client.flow.progress import StepProgress, StepState, Tell, tell_nobody
 from tallynet.client.flow.saving import save_flow
+from tallynet.client.flow.standing import read_run
 from tallynet.protocol.bundle import read_bundle
-from tallynet.protocol.bundle_openings import opened_text
-from tallynet.protocol.errors import InvalidFlow, Misconfigured, StepFailed, TallyError
+from tallynet.protocol.errors import Misconfigured, TallyError
 from tallynet.protocol.flow import Flow
 from tallynet.protocol.flow_calls import Call, Known, Result, Run, advance
 from tallynet.protocol.flow_closing import close_inputs
@@ -126,13 +126,19 @@ async def _begin(
             raise Misconfigured("No flow was begun in this folder.", remedy="Leave out --resume to begin it.")
         models = {name: await client.model_id(name) for name in checked.flow.models}
         given = salted(values)
-        new = begun(make_plan(checked, models, given), secrets.token_bytes(32), given)
+        plan = make_plan(checked, models, given)
+        new = begun(plan, secrets.token_bytes(32), given, await client.address(), client.network.domain)
         journal.begin(new)
         return new
     if not resume:
         raise Misconfigured(
             f"The flow {known.plan.flow.name!r} was begun in this folder already.",
             remedy="Go on with --resume, or name another folder with --state.",
+        )
+    if (known.client, known.domain) != (await client.address(), client.network.domain):
+        raise Misconfigured(
+            "The flow was begun with another key, or on another network.",
+            remedy="Use the same client key and network: one client signs all jobs of a flow.",
         )
     if known.plan.flow != checked.flow:
         raise Misconfigured(
@@ -190,7 +196,7 @@ class _Runner:
         try:
             if all(parent in self.known.results for parent in parents):
                 await self._work(name)
-        except (StepFailed, InvalidFlow) as error:
+        except TallyError as error:
             self._failures[name] = error
             self._tell(StepProgress(name, StepState.FAILED, self.count(name), self.count(name), error.message))
         finally:
@@ -200,19 +206,19 @@ class _Runner:
         runs: list[Run] = []
         while not isinstance(found := advance(self._checked, name, self.known, runs), Result):
             await self._wave(name, found, len(runs) + len(found))
-            runs += [_read(self.done[name, call.place]) for call in found]
+            runs += [read_run(self.done[name, call.place]) for call in found]
         self.known.results[name] = found
         self._tell(StepProgress(name, StepState.DONE, len(runs), len(runs), found.said))
 
     async def _wave(self, name: str, calls: Sequence[Call], asked: int) -> None:
         """All jobs of one wave that are not done; one that fails lets the others end, and is raised then."""
-        failures: list[StepFailed] = []
+        failures: list[TallyError] = []
 
         async def work(call: Call) -> None:
             async with self._limiter:
                 try:
                     self.done[name, call.place] = await self._jobs.run(name, call)
-                except StepFailed as error:
+                except TallyError as error:
                     failures.append(error)
             self._tell(StepProgress(name, StepState.RUNNING, self.count(name), asked))
 
@@ -223,8 +229,3 @@ class _Runner:
                     nursery.start_soon(work, call)
         if failures:
             raise failures[0]
-
-
-def _read(run: StepRun) -> Run:
-    bundle = read_bundle(run.bundle)
-    return Run(opened_text(bundle.opening) or "", Leaf.unpack(bundle.receipt.leaf).output)

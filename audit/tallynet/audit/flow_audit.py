@@ -1,0 +1,126 @@
+"""(7) Is this flow sound? Checks (1) to (12) of spec chapter 7, up to the first that fails.
+
+(1) to (11) need nothing but the file (`protocol.flow_checks`). (12) needs the chain: every run's bundle goes through
+the checks of chapter 6, and those without an anchor are completed from the chain and their node's log on the way.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tallynet.audit.anchoring import Chain
+from tallynet.audit.verify import Verdict, Verification, verify_online
+from tallynet.protocol.bundle import write_bundle
+from tallynet.protocol.bundle_checks import State
+from tallynet.protocol.eip712 import Domain
+from tallynet.protocol.errors import InvalidFlow
+from tallynet.protocol.flow_checks import FLOW_CHECKS, CheckedResult, VerifiedFlow, flow_checks, verify_flow
+from tallynet.protocol.flow_file import FlowFile, StepRun, parse_flow
+from tallynet.protocol.units import Digest
+
+Tell = Callable[[CheckedResult], None]
+"""Hears of every step of which all checks but the chain's hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowLine:
+    """One check and how it ended."""
+
+    number: int
+    state: State
+    detail: str
+
+    @property
+    def name(self) -> str:
+        return FLOW_CHECKS[self.number]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowVerification:
+    """Everything that was found."""
+
+    lines: tuple[FlowLine, ...]
+    """In order; ends with the failed one, if one failed."""
+    flow: VerifiedFlow | None
+    """What the file proves by itself; None when one of its own checks failed."""
+    steps: tuple[CheckedResult, ...]
+    """The steps that hold, also where a later one does not."""
+    failure: InvalidFlow | None
+    completed: FlowFile | None = None
+    """The file with the anchors that were found on the way; None when none were missing."""
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.failure is not None:
+            return Verdict.FAILED
+        return Verdict.PENDING if any(line.state is State.PENDING for line in self.lines) else Verdict.OK
+
+
+def audit_flow_offline(data: bytes, domain: Domain | None = None, tell: Tell = lambda step: None) -> FlowVerification:
+    """Checks (1) to (11), with nothing but the file and the `domain` of a trusted network."""
+    found = _audit_file(data, domain, tell)
+    return found if found.failure else _and(found, FlowLine(12, State.SKIPPED, "offline"))
+
+
+async def audit_flow_online(data: bytes, chain: Chain, tell: Tell = lambda step: None) -> FlowVerification:
+    """All checks, against the chain and contract of `chain`.
+
+    Raises `Unreachable` or `Refused` when chain or node do not help: nothing is then known about the anchors.
+    """
+    found = _audit_file(data, chain.ledger.domain, tell)
+    flow = found.flow
+    if flow is None:
+        return found
+    runs, completed, anchored = [], False, 0
+    for run in flow.file.runs:
+        verification = await verify_online(run.bundle, chain)
+        # (12) the contract knows the anchor of every run, in time, and no log has shrunk since
+        if verification.failure is not None:
+            return _failed(found, _chain_failure(run, verification))
+        anchored += verification.verdict is Verdict.OK
+        completed = completed or verification.completed
+        runs.append(replace(run, bundle=_text(verification)) if verification.completed else run)
+    state = State.OK if anchored == len(runs) else State.PENDING
+    found = _and(found, FlowLine(12, state, f"{anchored} of {len(runs)} runs"))
+    return replace(found, completed=replace(flow.file, runs=tuple(runs)) if completed else None)
+
+
+def plan_of(found: FlowVerification) -> Digest | None:
+    """The name of the run of the flow, once it is known to be what the jobs were signed for."""
+    return found.flow.plan if found.flow else None
+
+
+def _audit_file(data: bytes, domain: Domain | None, tell: Tell) -> FlowVerification:
+    steps: list[CheckedResult] = []
+
+    def note(step: CheckedResult) -> None:
+        steps.append(step)
+        tell(step)
+
+    try:
+        flow = verify_flow(parse_flow(data), domain, note)
+    except InvalidFlow as error:
+        return _failed(FlowVerification((), None, tuple(steps), None), error)
+    return FlowVerification(tuple(FlowLine(*line) for line in flow_checks(flow)), flow, tuple(steps), None)
+
+
+def _failed(found: FlowVerification, error: InvalidFlow) -> FlowVerification:
+    number = error.check or 1
+    return replace(_and(found, FlowLine(number, State.FAILED, error.message)), failure=error)
+
+
+def _and(found: FlowVerification, line: FlowLine) -> FlowVerification:
+    return replace(found, lines=(*found.lines, line))
+
+
+def _chain_failure(run: StepRun, verification: Verification) -> InvalidFlow:
+    failure = verification.failure
+    remedy, evidence = (failure.remedy, failure.evidence) if failure else (None, None)
+    return InvalidFlow(
+        f"run {run.place}: bundle check {failure}", step=run.step, check=12, evidence=evidence, remedy=remedy
+    )
+
+
+def _text(verification: Verification) -> bytes:
+    if verification.bundle is None:
+        raise ValueError("a bundle that was completed is there")
+    return write_bundle(verification.bundle).encode()
