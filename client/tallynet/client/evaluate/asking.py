@@ -9,16 +9,9 @@ import trio
 from tallynet.client.answer import Answer
 from tallynet.client.batch import AT_ONCE, Tell
 from tallynet.client.client import AsyncClient
+from tallynet.client.conversation import JobRefused
 from tallynet.evaluation.questions import Question
-from tallynet.protocol.errors import (
-    Deferred,
-    InvalidJob,
-    Misconfigured,
-    NodeUnreachable,
-    Refused,
-    TallyError,
-    Unreachable,
-)
+from tallynet.protocol.errors import Invalid, InvalidJob, Misconfigured, NodeUnreachable, TallyError
 from tallynet.protocol.job import Task
 from tallynet.protocol.units import Address
 
@@ -49,7 +42,7 @@ async def ask_all(
     tell: Tell = lambda done: None,
 ) -> list[Answer]:
     """The answer to each question, in their order. The first question that cannot be answered ends the others, and its
-    error is raised, with a note that names it. Raises ValueError for less than one at a time."""
+    error is raised; which one it is is logged. Raises ValueError for less than one at a time."""
     if at_once < 1:
         raise ValueError(f"{at_once} questions at a time is no way to ask any")
     answers: dict[int, Answer] = {}
@@ -61,7 +54,7 @@ async def ask_all(
             try:
                 answers[number] = await _ask(client, questions[number], terms)
             except TallyError as error:
-                error.add_note(f"question {number + 1}: {questions[number].name}")
+                log.warning("Question %s cannot be answered.", questions[number].name)
                 failed.append(error)
                 scope.cancel()
                 return
@@ -76,19 +69,21 @@ async def ask_all(
 
 
 async def _ask(client: AsyncClient, question: Question, terms: Terms) -> Answer:
-    """A whole answer. What the network could not do is tried again; what nobody can do is not."""
+    """A whole answer. What network and nodes fail at is tried again, and a node that cheats told of; what nobody can do
+    is not."""
     for tried in range(1, TRIES + 1):
         try:
             answer = await ask_once(client, question, terms)
             if answer.status.finished:
                 return answer
             error: TallyError = NodeUnreachable(f"The node ended the job with {answer.status.name.lower()}.")
-        except (InvalidJob, Misconfigured):
+        except (InvalidJob, JobRefused, Misconfigured):
             raise
-        except (Deferred, Unreachable, Refused) as reason:
+        except TallyError as reason:
             error = reason
+        level = logging.WARNING if isinstance(error, Invalid) else logging.INFO
+        log.log(level, "%s, try %d of %d: %s", question.name, tried, TRIES, error)
         if tried < TRIES:
-            log.info("%s: asked again: %s", question.name, error)
             await trio.sleep(RETRY_SECONDS * tried)
     raise error
 
