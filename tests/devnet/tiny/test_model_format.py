@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tallynet.devnet.tiny.__main__ import build_parser, main
 from tallynet.devnet.tiny.chat import Message, render_chat
-from tallynet.devnet.tiny.evaluation import bound_share, score_answers
+from tallynet.devnet.tiny.evaluation import score_answers
 from tallynet.devnet.tiny.tokenizer import VOCABULARY_SIZE, train_tokenizer
 from tallynet.devnet.tiny.trainer import IGNORED, PHASES, mark_answers, scale_rate, stack_batch
 
@@ -59,9 +59,9 @@ def test_rate_rises_and_falls() -> None:
 
 
 def test_wilson_interval() -> None:
-    low, high = bound_share(90, 100)
-    assert (low, high) == pytest.approx((0.8256, 0.9448), abs=1e-4)
-    assert bound_share(50, 50)[1] == 1.0
+    score = score_answers(90, 100)
+    assert (score.low, score.high) == pytest.approx((0.8256, 0.9448), abs=1e-4)
+    assert score_answers(50, 50).high == 1.0
     assert score_answers(3, 4).accuracy == 0.75
 
 

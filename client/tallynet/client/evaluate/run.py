@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import trio
+
 from tallynet.client.batch import AT_ONCE, Tell
 from tallynet.client.client import AsyncClient
 from tallynet.client.evaluate.asking import Terms, ask_all
@@ -39,7 +41,9 @@ async def evaluate(
     terms = Terms(prefixed(offered.model), deadline_seconds, max_price_wei, tuple(nodes), audit_consent)
     questions = list_questions(suite, limit)
     answers = await ask_all(client, questions, terms, at_once, tell)
-    evaluation = write_evaluation(suite, limit, offered, client.network.domain, questions, answers)
+    evaluation = await trio.to_thread.run_sync(
+        write_evaluation, suite, limit, offered, client.network.domain, questions, answers
+    )
     return await close(client, evaluation, terms)
 
 

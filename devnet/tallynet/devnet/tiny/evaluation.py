@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from random import Random
@@ -14,6 +13,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from tallynet.devnet.tiny.chat import Message, render_chat
 from tallynet.devnet.tiny.corpus import FAMILIES, JUDGED
 from tallynet.devnet.tiny.exchange import Exchange, draw_held_out
+from tallynet.evaluation.intervals import estimate_share
 
 LONGEST_ANSWER = 48
 """Tokens generated per question at most; the longest right answer of a judged family is shorter."""
@@ -22,8 +22,6 @@ ROWS = 48
 EVALUATION_SEED = 2028
 WATCHED_SEED = 2027
 """Training watches held-out questions of another seed than the final evaluation asks."""
-
-Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -41,18 +39,10 @@ class Score:
         return asdict(self)
 
 
-def bound_share(right: int, n: int) -> tuple[float, float]:
-    """95 % Wilson interval of ``right`` out of ``n`` (n > 0), inside 0..1."""
-    share, square = right / n, Z_95 * Z_95
-    centre = (share + square / (2 * n)) / (1 + square / n)
-    half = Z_95 * math.sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def score_answers(right: int, n: int) -> Score:
     """Turn a count into a ``Score``, rounded to four decimals."""
-    low, high = bound_share(right, n)
-    return Score(right, n, round(right / n, 4), round(low, 4), round(high, 4))
+    found = estimate_share(right, n)
+    return Score(right, n, round(found.value, 4), round(found.low, 4), round(found.high, 4))
 
 
 def _slice_rows(prompts: Sequence[str]) -> Iterator[Sequence[str]]:
