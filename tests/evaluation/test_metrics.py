@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 
 from tallynet.evaluation.figures import Kind, Metric
@@ -64,13 +65,18 @@ def test_perplexity_and_bits_are_of_all_texts_together() -> None:
     assert value(found()["texts", Kind.BITS]) == pytest.approx(0.5 / math.log(2) * 23 / 25, abs=1e-6)
 
 
-def test_a_perplexity_beyond_all_bounds_is_stated_as_the_bound() -> None:
-    suite = Suite(name="s", version="1", parts=(PerplexityPart(name="t", items=(Written("ab"),)),))
-    (question,) = list_questions(suite, 0)
+def test_numbers_beyond_all_bounds_are_stated_as_the_bound() -> None:
+    """A node can tell any likelihood down to the least float32, and must not be able to spoil the report by it."""
+    suite = Suite(name="s", version="1", parts=(PerplexityPart(name="t", items=(Written("ab"),)), SUITE.parts[3]))
+    outputs = {question: output_of(question) for question in list_questions(suite, 1)}
+    first, one, _ = outputs
+    outputs[first] = Output("ab", (scored("b", -3e38),))
+    outputs[one] = Output(one.request.text, tuple(scored(token.text, -3e38) for token in outputs[one].scored))
 
-    perplexity, _ = measure(suite, {question: Output("ab", (scored("b", -1e30),))})
+    found = measure(suite, outputs)
 
-    assert value(perplexity) == pytest.approx(1e9)
+    assert [value(metric) for metric in found] == [1e9, 1e9, -1e9, 0]
+    assert msgspec.json.decode(msgspec.json.encode(found), type=tuple[Metric, ...]) == found
 
 
 def test_a_difference_counts_only_the_words_behind() -> None:

@@ -16,7 +16,7 @@ from tallynet.evaluation.suite import AnyPart, BiasPart, ExactPart, PerplexityPa
 from tallynet.protocol.job import MILLION
 
 MOST = 10**9
-"""A perplexity above it is stated as this."""
+"""No number beyond it is stated: whatever likelihoods a node tells, a report can hold what follows from them."""
 
 
 def measure(suite: Suite, outputs: Mapping[Question, Output]) -> tuple[Metric, ...]:
@@ -76,7 +76,7 @@ def _surprise(output: Output) -> Sums:
 
 def _perplexity(sums: Sums) -> float:
     nats, tokens, _ = sums
-    return math.exp(min(nats / tokens, math.log(MOST)))
+    return math.exp(min(nats / tokens, 2 * math.log(MOST)))
 
 
 def _bits_per_byte(sums: Sums) -> float:
@@ -90,5 +90,6 @@ def _mean(sums: Sums) -> float:
 
 
 def _state(part: str, kind: Kind, items: int, found: Estimate) -> Metric:
-    value, low, high = (round(MILLION * number) for number in (found.value, found.low, found.high))
+    bounded = (min(max(number, -MOST), MOST) for number in (found.value, found.low, found.high))
+    value, low, high = (round(MILLION * number) for number in bounded)
     return Metric(part, kind, items, value, low, high)
