@@ -200,3 +200,15 @@ async def test_verify_exits_1_for_a_changed_report_and_says_what_changed(
         found = await stage.ran("verify", file, "--json")
 
     assert (found.code, found.json["failed_check"], found.json["evaluation"]) == (1, 8, None)
+
+
+@pytest.mark.parametrize("command", ["explain", "upgrade"])
+async def test_what_takes_one_answer_says_what_takes_a_report(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with on_stage(tmp_path, monkeypatch) as (stage, file):
+        found = await stage.ran(command, file, "--json")
+
+    error = found.json["error"]
+    assert found.code == 2 and isinstance(error, dict)
+    assert "is the report of an evaluation" in error["message"] and "audit verify" in error["remedy"]

@@ -8,7 +8,7 @@ import pytest
 from tallynet.evaluation.questions import list_questions
 from tallynet.evaluation.suite import MAX_ITEMS, PLACE, Answered, BiasPart, ExactPart, Paired, Suite, find_fault
 from tallynet.protocol.job import Sampling, Task
-from tallynet.protocol.request import Message
+from tallynet.protocol.request import Message, Request
 from tallynet.protocol.score import SCORE_SAMPLING
 from tests.evaluation.examples import SUITE
 
@@ -52,6 +52,13 @@ def test_parts_of_one_name_and_too_many_items_are_refused() -> None:
 
     assert find_fault(replace(SUITE, parts=(part, part))) == "two parts have the same name"
     assert "items, more than" in find_fault(replace(SUITE, parts=parts))
+
+
+def test_a_raw_prompt_is_asked_as_it_is_and_goes_with_no_instructions() -> None:
+    part = replace(SUITE.parts[0], raw=True)
+
+    assert list_questions(replace(SUITE, parts=(part,)), 1)[0].request == Request(text="1 + 1 = ?")
+    assert "is raw and has a system prompt" in find_fault(replace(SUITE, parts=(replace(part, system="Add."),)))
 
 
 def test_questions_stand_in_one_order_and_a_pair_is_two() -> None:

@@ -12,9 +12,11 @@ from tallynet.audit.connection import open_chain
 from tallynet.audit.verify import Say, Verdict, Verification, verify_offline, verify_online
 from tallynet.console.network_file import NetworkFile, default_path, read_network
 from tallynet.console.terminal import DONE, FAILED, PENDING
+from tallynet.evaluation.report_file import holds_report
 from tallynet.protocol.bundle import MAGIC, Bundle, parse_bundle
 from tallynet.protocol.bundle_checks import verify_bundle
 from tallynet.protocol.bundle_link import PREFIX, unwrap
+from tallynet.protocol.errors import Misconfigured
 
 SourceArgument = Annotated[
     str, typer.Argument(metavar="FILE", help="The .tally file, or a link that holds it.", show_default=False)
@@ -58,9 +60,14 @@ class Inspection:
 
 
 def read_source(named: str) -> Source:
-    """Raises `Misconfigured` when it is a file that cannot be read."""
+    """Raises `Misconfigured` when it is a file that cannot be read, or holds a report instead of a bundle."""
     if PREFIX in named:
         return Source(named.encode("utf-8", "surrogateescape"), None)
+    if holds_report(Path(named)):
+        raise Misconfigured(
+            f"{named} is the report of an evaluation, not one answer.",
+            remedy="`tallynet audit verify` checks it, `tallynet audit evaluate` makes its runs again.",
+        )
     return Source(read_file(Path(named)), Path(named))
 
 

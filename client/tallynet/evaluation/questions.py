@@ -55,9 +55,10 @@ def _questions_of(part: AnyPart, limit: int) -> Iterator[Question]:
 
 
 def _ask(part: ExactPart | TranslationPart, number: int) -> Question:
-    """A dialogue of one turn, answered greedily."""
+    """A dialogue of one turn, or the prompt as it is; answered greedily."""
+    prompt = part.items[number].prompt
     instructions = (Message("system", part.system),) if part.system else ()
-    request = Request(messages=(*instructions, Message("user", part.items[number].prompt)))
+    request = Request(text=prompt) if part.raw else Request(messages=(*instructions, Message("user", prompt)))
     return Question(part.name, number, "", Task.GENERATE, request, Sampling(max_tokens=part.max_tokens))
 
 

@@ -65,19 +65,25 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw
     about: Annotated[str, Meta(max_length=400)] = ""
 
 
-class ExactPart(Part, frozen=True, tag="exact", kw_only=True):
-    """Answers that are right or wrong, letter by letter but for white space at the ends."""
+class AskedPart(Part, frozen=True, kw_only=True):
+    """What is answered in words."""
 
     max_tokens: AnswerTokens
     system: Annotated[str, Meta(max_length=MAX_TEXT)] = ""
+    """Instructions before every prompt."""
+    raw: bool = False
+    """True for models without a chat template: the prompt is all that they read."""
+
+
+class ExactPart(AskedPart, frozen=True, tag="exact", kw_only=True):
+    """Answers that are right or wrong, letter by letter but for white space at the ends."""
+
     items: Annotated[tuple[Answered, ...], Meta(min_length=1, max_length=MAX_ITEMS)]
 
 
-class TranslationPart(Part, frozen=True, tag="translation", kw_only=True):
+class TranslationPart(AskedPart, frozen=True, tag="translation", kw_only=True):
     """Answers that are compared with a reference by BLEU and chrF."""
 
-    max_tokens: AnswerTokens
-    system: Annotated[str, Meta(max_length=MAX_TEXT)] = ""
     items: Annotated[tuple[Translated, ...], Meta(min_length=1, max_length=MAX_ITEMS)]
 
 
@@ -123,6 +129,8 @@ def find_fault(suite: Suite) -> str:
     if (size := len(msgspec.json.encode(suite))) > MAX_SUITE_BYTES:
         return f"it has {size} bytes, more than {MAX_SUITE_BYTES}"
     for part in suite.parts:
+        if isinstance(part, AskedPart) and part.raw and part.system:
+            return f"part {part.name!r} is raw and has a system prompt, which only a chat template can hold"
         for number, item in enumerate(part.items, 1):
             if isinstance(item, Paired) and (fault := _find_fault_of_pair(item)):
                 return f"item {number} of part {part.name!r} {fault}"

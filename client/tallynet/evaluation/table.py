@@ -84,6 +84,6 @@ def describe_metric(metric: Metric) -> Mapping[str, object]:
 
 def _say_difference(metric: Metric, one: str, other: str) -> str:
     if metric.low <= 0 <= metric.high:
-        return f"no difference seen between {one} and {other}; {metric.items} pairs show only a large one."
+        return f"no difference seen between {one} and {other}; {metric.items} pairs could show only a large one."
     ahead, behind = (one, other) if metric.value > 0 else (other, one)
     return f"the words are likelier behind {ahead} than behind {behind}."

@@ -16,15 +16,16 @@ from tallynet.client.evaluate.run import evaluate, find_model
 from tallynet.client.market import ModelOnOffer
 from tallynet.devnet.fixture import Devnet, open_devnet
 from tallynet.devnet.tampering import ALTERED_ANSWER
-from tallynet.engine import FakeEngine
+from tallynet.engine import FakeEngine, open_engine
 from tallynet.evaluation.questions import list_questions
 from tallynet.evaluation.report import Report, anchor_closing, decode_report, encode_report
 from tallynet.evaluation.report_checks import Opened, check_report
-from tallynet.evaluation.suite import PerplexityPart, Suite, Written
+from tallynet.evaluation.suite import PerplexityPart, Suite, Translated, TranslationPart, Written
 from tallynet.protocol.bundle import read_bundle
 from tallynet.protocol.errors import InvalidJob, Misconfigured, NodeUnreachable, NoNodes, TallyError
 from tallynet.protocol.leaf import Status
 from tallynet.protocol.units import ModelId, Wei
+from tests.engine.translators import make_translator
 from tests.evaluation.examples import SUITE
 
 LONG = Suite(name="long", version="1", parts=(PerplexityPart(name="texts", items=(Written("word " * 6000),)),))
@@ -56,6 +57,18 @@ async def test_asked_again_the_same_model_gives_the_same(tmp_path: Path) -> None
 
     assert then.evaluation.digest != now.evaluation.digest
     assert (compared.of, compared.apart, compared.agrees) == (5, (), True)
+
+
+async def test_a_translation_model_is_measured_by_bleu(tmp_path: Path) -> None:
+    """Its weights are random, so what it says is worth nothing; it is asked without a template and its report holds."""
+    items = (Translated("the house is small", "la maison est petite"), Translated("a cat", "un chat"))
+    suite = Suite(name="mt", version="1", parts=(TranslationPart(name="mt", max_tokens=12, raw=True, items=items),))
+    engine = open_engine(str(make_translator("marian", tmp_path / "marian")))
+    async with open_devnet(tmp_path / "net", engine=lambda: engine) as devnet, devnet.client() as client:
+        report = await evaluate(client, "marian", suite)
+        opened(report, devnet)
+
+    assert [metric.kind for metric in report.evaluation.metrics] == ["bleu", "chrf"]
 
 
 async def test_a_node_that_cheats_costs_a_try_and_no_answer(tmp_path: Path) -> None:
