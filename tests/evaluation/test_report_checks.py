@@ -90,6 +90,16 @@ def test_a_file_that_is_no_report_is_refused(damage: Any, report: Report) -> Non
     assert refusal.value.check == 1
 
 
+def test_no_byte_of_a_report_can_be_changed_unseen() -> None:
+    node = EvaluatedNode()
+    data = encode_report(anchored(node, evaluate_small(node, limit=1)))
+    for at in range(0, len(data), 211):
+        for bit in (1, 32):
+            changed = data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :]
+            with pytest.raises(InvalidReport):
+                check_report(decode_report(changed), None, lambda _: None)
+
+
 def test_another_network_s_report_is_refused(report: Report) -> None:
     assert refused(report, Domain(1, Address(bytes(20)))).check == 2
 

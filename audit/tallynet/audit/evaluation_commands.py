@@ -42,7 +42,8 @@ def verify_report(
     if network is None or offline:
         found = verify_report_offline(data, network.domain if network else None, say)
     else:
-        found = trio.run(_verify_online, data, network, say)
+        with terminal.notes.status("Asking chain and nodes…"):
+            found = trio.run(_verify_online, data, network, say)
     saved, remark = (False, "") if keep else _save(file, found)
     trust = trust_in(network, path, offline)
     print_report_verification(terminal.out, found, trust, remark)
