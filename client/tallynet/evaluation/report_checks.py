@@ -72,15 +72,50 @@ def check_report(report: Report, domain: Domain | None, say: Say) -> Opened:
     _check_parties(evaluation, runs)
     say(passed(5, f"by {len(evaluation.nodes)} node{'s' * (len(evaluation.nodes) > 1)}"))
     for question, bundle in runs:
-        _check_asked(question, bundle, evaluation)
+        check_asked(question, bundle, evaluation.client, evaluation.model)
     say(passed(6, f"of model {evaluation.model[2:6]}…{evaluation.model[-4:]}"))
     for question, bundle in runs:
-        _check_finished(question, bundle)
+        check_finished(question, bundle)
     say(passed(7, "none was cut short"))
     say(_check_metrics(evaluation, runs))
     closing = _open_closing(report)
     say(passed(9, f"digest {short(evaluation.digest)}"))
     return Opened(runs, closing)
+
+
+def open_whole(text: str, domain: Domain) -> Bundle:
+    """A bundle of `domain` that opens its whole run and whose own checks hold. Raises `InvalidBundle`, or
+    `InvalidReport` where it is not open."""
+    bundle = read_bundle(text)
+    verify_bundle(bundle, domain)
+    if not isinstance(bundle.opening, Whole):
+        raise InvalidReport("the bundle does not open the whole run")
+    return bundle
+
+
+def check_asked(question: Question, bundle: Bundle, client: str, model: str) -> None:
+    """Check (6), of a bundle of `open_whole`; `client` and `model` in hex. Raises `InvalidReport`."""
+    job = bundle.job.job
+    # (6) every run is the evaluator's job for this model, of the question's kind and with its parameters
+    for name, said, expected in (
+        ("client", prefixed(job.client), client),
+        ("model", prefixed(job.model), model),
+        ("task", job.task, int(question.task)),
+        ("sampling", job.sampling, question.sampling),
+    ):
+        if said != expected:
+            raise fault(6, f"{question.name}: its {name} is {said}, it should be {expected}")
+    # (6) it asks what the suite asks, and builds on no other job
+    if _request_of(bundle) != encode_request(question.request) or job.parents:
+        raise fault(6, f"{question.name}: it asks something else than the suite")
+
+
+def check_finished(question: Question, bundle: Bundle) -> None:
+    """Check (7). Raises `InvalidReport`."""
+    status = Leaf.unpack(bundle.receipt.leaf).status
+    # (7) no run was cut short
+    if not status.finished:
+        raise fault(7, f"{question.name}: the node ended it with {status.name.lower()}")
 
 
 @contextmanager
@@ -133,21 +168,13 @@ def _pair(evaluation: Evaluation) -> Iterator[tuple[Question, Run]]:
 def _open(run: Run, question: Question, evaluation: Evaluation) -> Bundle:
     # (5) every run is a whole open bundle whose own checks hold, without an anchor, of the job and output listed
     with failing(5, question.name):
-        bundle = _open_whole(run.bundle, evaluation)
+        bundle = open_whole(run.bundle, evaluation.domain)
     receipt, leaf = bundle.receipt.receipt, Leaf.unpack(bundle.receipt.leaf)
     if bundle.inclusion is not None:
         raise fault(5, f"{question.name}: the bundle has an anchor, which no closing run can commit to")
     listed, true = (run.job, run.output), (prefixed(receipt.job), prefixed(leaf.output))
     if listed != true:
         raise fault(5, f"{question.name}: it is listed with job and output {listed}, its bundle has {true}")
-    return bundle
-
-
-def _open_whole(text: str, evaluation: Evaluation) -> Bundle:
-    bundle = read_bundle(text)
-    verify_bundle(bundle, evaluation.domain)
-    if not isinstance(bundle.opening, Whole):
-        raise InvalidReport("the bundle does not open the whole run")
     return bundle
 
 
@@ -159,29 +186,6 @@ def _check_parties(evaluation: Evaluation, runs: tuple[tuple[Question, Bundle], 
     jobs = [run.job for run in evaluation.runs]
     if len(set(jobs)) < len(jobs):
         raise fault(5, "one job stands for two questions")
-
-
-def _check_asked(question: Question, bundle: Bundle, evaluation: Evaluation) -> None:
-    job = bundle.job.job
-    # (6) every run is the evaluator's job for this model, of the question's kind and with its parameters
-    for name, said, expected in (
-        ("client", prefixed(job.client), evaluation.client),
-        ("model", prefixed(job.model), evaluation.model),
-        ("task", job.task, int(question.task)),
-        ("sampling", job.sampling, question.sampling),
-    ):
-        if said != expected:
-            raise fault(6, f"{question.name}: its {name} is {said}, it should be {expected}")
-    # (6) it asks what the suite asks, and builds on no other job
-    if _request_of(bundle) != encode_request(question.request) or job.parents:
-        raise fault(6, f"{question.name}: it asks something else than the suite")
-
-
-def _check_finished(question: Question, bundle: Bundle) -> None:
-    status = Leaf.unpack(bundle.receipt.leaf).status
-    # (7) no run was cut short
-    if not status.finished:
-        raise fault(7, f"{question.name}: the node ended it with {status.name.lower()}")
 
 
 def _check_metrics(evaluation: Evaluation, runs: tuple[tuple[Question, Bundle], ...]) -> CheckResult:
@@ -216,7 +220,7 @@ def _open_closing(report: Report) -> Bundle:
     evaluation = report.evaluation
     # (9) the closing run is a bundle whose own checks hold, open, by the same client
     with failing(9, "the closing run"):
-        bundle = _open_whole(report.closing, evaluation)
+        bundle = open_whole(report.closing, evaluation.domain)
     client = prefixed(bundle.job.job.client)
     if client != evaluation.client:
         raise fault(9, f"the closing run is by client {client}, the evaluation by {evaluation.client}")
@@ -228,5 +232,5 @@ def _open_closing(report: Report) -> Bundle:
 
 
 def _request_of(bundle: Bundle) -> bytes:
-    assert isinstance(bundle.opening, Whole)  # `_open_whole` lets no other pass
+    assert isinstance(bundle.opening, Whole)  # `open_whole` lets no other pass
     return bundle.opening.request

@@ -8,7 +8,6 @@ import pytest
 import trio
 import trio.testing
 
-from tallynet.client.answer import Answer
 from tallynet.client.conversation import JobRefused
 from tallynet.client.evaluate.asking import Terms, ask_all
 from tallynet.client.evaluate.comparison import compare
@@ -21,8 +20,9 @@ from tallynet.evaluation.questions import list_questions
 from tallynet.evaluation.report import Report, anchor_closing, decode_report, encode_report
 from tallynet.evaluation.report_checks import Opened, check_report
 from tallynet.evaluation.suite import PerplexityPart, Suite, Translated, TranslationPart, Written
-from tallynet.protocol.bundle import read_bundle
+from tallynet.protocol.bundle import Bundle, read_bundle
 from tallynet.protocol.errors import InvalidJob, Misconfigured, NodeUnreachable, NoNodes, TallyError
+from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Status
 from tallynet.protocol.units import ModelId, Wei
 from tests.engine.translators import make_translator
@@ -132,11 +132,14 @@ class FailingClient:
 class _Answered:
     status: Status
 
+    def bundle(self) -> None:
+        """Nobody looks at it."""
+
 
 QUESTIONS = list_questions(Suite(name="s", version="1", parts=SUITE.parts[:1]), 1)
 
 
-async def ask(client: FailingClient) -> list[Answer]:
+async def ask(client: FailingClient) -> list[Bundle]:
     stand_in: Any = client
     return await ask_all(stand_in, QUESTIONS, Terms("0x", 1.0))
 
@@ -193,3 +196,48 @@ async def test_leaving_in_the_middle_cancels_the_jobs(tmp_path: Path) -> None:
         with trio.fail_after(10):
             while engine.load().running:
                 await trio.sleep(0.05)
+
+
+async def test_an_evaluation_that_was_broken_off_asks_only_what_was_not_answered(tmp_path: Path) -> None:
+    keep, key = tmp_path / "work", Key.generate()
+    engine = FakeEngine(tokens_per_second=50.0)
+    async with open_devnet(tmp_path / "net", engine=lambda: engine) as devnet:
+        async with devnet.client(key) as client:
+            with trio.CancelScope() as scope:
+
+                def stop(done: int) -> None:
+                    if done == 4:
+                        scope.cancel()
+
+                await evaluate(client, "fake", SUITE, at_once=1, keep=keep, tell=stop)
+        (folder,) = keep.iterdir()
+        before = {file.name: file.read_text() for file in folder.iterdir()}
+        async with devnet.client(key) as client:
+            report = await evaluate(client, "fake", SUITE, keep=keep)
+        opened(report, devnet)
+
+    assert len(before) == 4 and len(list(folder.iterdir())) == 11
+    assert set(before.values()) < {run.bundle for run in report.evaluation.runs}
+
+
+async def test_kept_answers_are_checked_and_are_of_one_key(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    keep, key = tmp_path / "work", Key.generate()
+    async with open_devnet(tmp_path / "net") as devnet:
+        async with devnet.client(key) as client:
+            await evaluate(client, "fake", SUITE, limit=1, keep=keep)
+            (folder,) = keep.iterdir()
+            texts = folder / "texts-0.tally"
+            texts.write_text((folder / "sums-0.tally").read_text())
+            (folder / "words-0.tally").write_text("nonsense")
+            opened(await evaluate(client, "fake", SUITE, limit=1, keep=keep), devnet)
+        async with devnet.client(Key.generate()) as stranger:
+            with pytest.raises(Misconfigured) as all_kept:
+                await evaluate(stranger, "fake", SUITE, limit=1, keep=keep)
+            texts.unlink()
+            with pytest.raises(Misconfigured) as some_kept:
+                await evaluate(stranger, "fake", SUITE, limit=1, keep=keep)
+
+    assert "What is kept for texts 1 is no answer to it" in caplog.text
+    assert "What is kept for words 1 is no answer to it" in caplog.text
+    assert "the closing run of another" in all_kept.value.message
+    assert "are of 2 keys" in some_kept.value.message

@@ -3,7 +3,8 @@
     from tallynet.client.evaluate.run import evaluate
     from tallynet.client.evaluate.suite_file import open_suite
 
-In reading order: `suite_file`, the suite from a folder; `run`, all of it; `asking`, its jobs; `closing`, the report and
-the job that dates it; `comparison`, with an earlier report; `display` and `commands`, the
-command line. What a suite, a number and a report are is in `tallynet.evaluation`, which auditors use too.
+In reading order: `suite_file`, the suite from a folder; `run`, all of it; `asking`, its jobs, and `kept`, their answers
+on disk; `closing`, the report and the job that dates it; `comparison`, with an earlier report; `display` and
+`commands`, the command line. What a suite, a number and a report are is in `tallynet.evaluation`, which auditors use
+too.
 """

@@ -10,7 +10,9 @@ from tallynet.client.answer import Answer
 from tallynet.client.batch import AT_ONCE, Tell
 from tallynet.client.client import AsyncClient
 from tallynet.client.conversation import JobRefused
+from tallynet.client.evaluate.kept import KeptAnswers
 from tallynet.evaluation.questions import Question
+from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.errors import Invalid, InvalidJob, Misconfigured, NodeUnreachable, TallyError
 from tallynet.protocol.job import Task
 from tallynet.protocol.units import Address
@@ -38,21 +40,24 @@ async def ask_all(
     client: AsyncClient,
     questions: Sequence[Question],
     terms: Terms,
+    *,
     at_once: int = AT_ONCE,
+    kept: KeptAnswers | None = None,
     tell: Tell = lambda done: None,
-) -> list[Answer]:
-    """The answer to each question, in their order. The first question that cannot be answered ends the others, and its
-    error is raised; which one it is is logged. Raises ValueError for less than one at a time."""
+) -> list[Bundle]:
+    """The answer to each question, in their order, from `kept` where it is there. The first question that cannot be
+    answered ends the others, and its error is raised; which one it is is logged. Raises ValueError for less than one at
+    a time."""
     if at_once < 1:
         raise ValueError(f"{at_once} questions at a time is no way to ask any")
-    answers: dict[int, Answer] = {}
+    answers: dict[int, Bundle] = {}
     failed: list[TallyError] = []
     places = trio.CapacityLimiter(at_once)
 
-    async def ask_one(number: int, scope: trio.CancelScope) -> None:
+    async def answer_one(number: int, scope: trio.CancelScope) -> None:
         async with places:
             try:
-                answers[number] = await _ask(client, questions[number], terms)
+                answers[number] = await _answer(client, questions[number], terms, kept)
             except TallyError as error:
                 log.warning("Question %s cannot be answered.", questions[number].name)
                 failed.append(error)
@@ -62,10 +67,21 @@ async def ask_all(
 
     async with trio.open_nursery() as nursery:
         for number in range(len(questions)):
-            nursery.start_soon(ask_one, number, nursery.cancel_scope)
+            nursery.start_soon(answer_one, number, nursery.cancel_scope)
     if failed:
         raise failed[0]
     return [answers[number] for number in range(len(questions))]
+
+
+async def _answer(client: AsyncClient, question: Question, terms: Terms, kept: KeptAnswers | None) -> Bundle:
+    """The answer that is kept, or a new one, which then is."""
+    if kept is not None and (found := await trio.to_thread.run_sync(kept.find, question)) is not None:
+        return found
+    bundle = (await _ask(client, question, terms)).bundle()
+    if kept is not None:
+        with trio.CancelScope(shield=True):  # it is paid for
+            await trio.to_thread.run_sync(kept.keep, question, bundle)
+    return bundle
 
 
 async def _ask(client: AsyncClient, question: Question, terms: Terms) -> Answer:

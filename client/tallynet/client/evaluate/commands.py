@@ -46,6 +46,12 @@ RerunOption = Annotated[
     Path | None,
     typer.Option("--rerun", metavar="REPORT", help="Ask what REPORT asked, and compare.", show_default=False),
 ]
+WorkOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--work", metavar="DIR", help="Keep answers in DIR: what was broken off goes on there.", show_default=False
+    ),
+]
 AtOnceOption = Annotated[int, typer.Option("--at-once", min=1, max=64, help="Jobs that are under way together.")]
 NodesOption = Annotated[
     list[str] | None, typer.Option("--node", help="Ask only this node; may be repeated.", show_default=False)
@@ -60,6 +66,7 @@ class Wish:
     model: str
     suite: "Suite"
     limit: int
+    work: Path | None
     at_once: int
     nodes: tuple[str, ...]
     deadline: float
@@ -83,6 +90,7 @@ def evaluate_command(
     limit: LimitOption = 0,
     save: ReportOption = None,
     rerun: RerunOption = None,
+    work: WorkOption = None,
     at_once: AtOnceOption = 8,
     node: NodesOption = None,
     max_price: PriceOption = None,
@@ -100,7 +108,8 @@ def evaluate_command(
     dated by the chain. `tallynet audit verify` checks it and computes every number again.
 
     Exits 0 when the report is written, 1 when a question can't be answered, or with --rerun when the outcome is
-    another one, 2 on wrong usage. Ctrl-C cancels the jobs; then there is no report.
+    another one, 2 on wrong usage. Ctrl-C cancels the jobs; then there is no report, and with --work DIR the same
+    command goes on with what was not answered.
 
     Example: tallynet evaluate tally-tiny --suite smoke --save tiny.report.tally
 
@@ -118,7 +127,7 @@ def evaluate_command(
             else:
                 chosen, limit = earlier.evaluation.suite, earlier.evaluation.limit
             wish = Wish(
-                model, chosen, limit, at_once, tuple(node or ()), deadline, max_price, audit_consent, anchor_wait
+                model, chosen, limit, work, at_once, tuple(node or ()), deadline, max_price, audit_consent, anchor_wait
             )
         outcome = trio.run(_evaluate, wish, network, not no_keep, save, terminal)
         agrees = _tell(terminal, outcome, earlier)
@@ -147,7 +156,7 @@ async def _evaluate(wish: Wish, network: Path | None, keep: bool, save: Path | N
             report = await evaluate(
                 client, wish.model, wish.suite, limit=wish.limit, at_once=wish.at_once, nodes=nodes,
                 deadline_seconds=wish.deadline, max_price_wei=wish.max_price, audit_consent=wish.audit_consent,
-                tell=tell,
+                keep=wish.work, tell=tell,
             )  # fmt: skip
         place = save or evaluation_file(wish.model, report)
         write_report(place, report)

@@ -1,6 +1,7 @@
 """An evaluation from its suite to its report."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import trio
 
@@ -8,6 +9,7 @@ from tallynet.client.batch import AT_ONCE, Tell
 from tallynet.client.client import AsyncClient
 from tallynet.client.evaluate.asking import Terms, ask_all
 from tallynet.client.evaluate.closing import close, write_evaluation
+from tallynet.client.evaluate.kept import KeptAnswers
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.terms import DEADLINE_SECONDS
 from tallynet.evaluation.questions import list_questions
@@ -28,22 +30,23 @@ async def evaluate(
     deadline_seconds: float = DEADLINE_SECONDS,
     max_price_wei: int | None = None,
     audit_consent: bool = False,
+    keep: Path | None = None,
     tell: Tell = lambda done: None,
 ) -> Report:
     """Ask a model, a name or a 0x id, every question of the suite, and have the outcome logged.
 
     `limit` is how many items of each part are asked, 0 for all; `nodes`, `deadline_seconds` and `max_price_wei` hold
-    for each job by itself. `tell` hears how many questions are answered. The closing run of the report is not anchored
+    for each job by itself. `keep` is a folder for answers on their way: an evaluation that was broken off goes on from
+    there. `tell` hears how many questions are answered. The closing run of the report is not anchored
     yet: `AsyncClient.wait_for_anchor` takes its bundle. Raises what `AsyncClient.ask` raises, when a question could not
     be answered in three tries.
     """
-    offered = find_model(await client.models(), model)
+    domain, offered = client.network.domain, find_model(await client.models(), model)
     terms = Terms(prefixed(offered.model), deadline_seconds, max_price_wei, tuple(nodes), audit_consent)
     questions = list_questions(suite, limit)
-    answers = await ask_all(client, questions, terms, at_once, tell)
-    evaluation = await trio.to_thread.run_sync(
-        write_evaluation, suite, limit, offered, client.network.domain, questions, answers
-    )
+    kept = None if keep is None else KeptAnswers(keep, suite, offered.model, domain)
+    bundles = await ask_all(client, questions, terms, at_once=at_once, kept=kept, tell=tell)
+    evaluation = await trio.to_thread.run_sync(write_evaluation, suite, limit, offered, domain, questions, bundles)
     return await close(client, evaluation, terms)
 
 
