@@ -82,15 +82,18 @@ def evaluate_command(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Make the runs of an evaluation again, on this machine, and say whether the model gave these answers.
+    """Make the runs of an evaluation again, on this machine, and say whether
+    the model gave these answers.
 
-    The report's own checks come first, offline. With --runs fewer are made again: those that the block of the
-    report's anchor draws, the same for everybody.
+    The report's own checks come first, offline. With --runs fewer are made
+    again: those that the block of the report's anchor draws, the same for
+    everybody.
 
-    Exits 0 when every run follows from the model, 1 when one does not or the report does not hold, 2 when it can't be
-    tried, 3 when an honest run would seldom look like one of them.
+    Exits 0 when every run follows from the model, 1 when one does not or the
+    report does not hold, 2 when it can't be tried, 3 when an honest run would
+    seldom look like one of them.
 
-    Example: tallynet audit evaluate tiny.report.tally --model DIR --runs 20
+    Example: tallynet audit evaluate a.report.tally --model DIR --runs 20
     """
     with command(as_json=as_json, debug=debug) as terminal:
         with terminal.notes.status("Loading…"):

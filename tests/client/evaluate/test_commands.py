@@ -80,3 +80,17 @@ def test_what_differs_from_an_earlier_report_is_named() -> None:
     assert max(map(len, written.getvalue().splitlines())) <= 80
     assert isinstance(told["compared"], dict) and told["compared"]["agrees"] is False
     assert told["evidence"] == "signed"
+
+
+def test_a_report_that_does_not_hold_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found out before the network is even looked for."""
+    monkeypatch.setenv("TALLYNET_CONFIG", str(tmp_path))
+    file = tmp_path / "a.report.tally"
+    write_report(file, evaluate_small(EvaluatedNode()))
+    file.write_bytes(file.read_bytes().replace(b'"value": 666667', b'"value": 999999'))
+
+    result = CliRunner().invoke(app, ["evaluate", "tally-tiny", "--rerun", str(file), "--json"])
+
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert result.exit_code == 1
+    assert told["error"]["message"].startswith("(8) sums exact-match: the report says 0.999999")

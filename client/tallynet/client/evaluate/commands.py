@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tallynet.client.client import AsyncClient
     from tallynet.client.evaluate.comparison import Comparison
     from tallynet.evaluation.report import Report
+    from tallynet.evaluation.report_checks import Opened
     from tallynet.evaluation.suite import Suite
 
 SuiteOption = Annotated[str, typer.Option("--suite", metavar="NAME|DIR", help="Suite that comes with us, or a folder.")]
@@ -84,6 +85,14 @@ class Outcome:
     anchored: bool
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """A report whose own checks hold."""
+
+    report: "Report"
+    opened: "Opened"
+
+
 def evaluate_command(
     model: ModelArgument,
     suite: SuiteOption = "smoke",
@@ -102,30 +111,32 @@ def evaluate_command(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Measure a model: perplexity, BLEU and chrF, exact match, a small bias probe; each with a 95 % interval.
+    """Measure a model: perplexity, BLEU and chrF, exact match, a small bias
+    probe; each with a 95 % interval.
 
-    Every question is a job with its receipt. The report holds all of them; one more job commits to it, so that it is
-    dated by the chain. `tallynet audit verify` checks it and computes every number again.
+    Every question is a job with its receipt. The report holds all of them; one
+    more job commits to it, so that it is dated by the chain. `tallynet audit
+    verify` checks it and computes every number again.
 
-    Exits 0 when the report is written, 1 when a question can't be answered, or with --rerun when the outcome is
-    another one, 2 on wrong usage. Ctrl-C cancels the jobs; then there is no report, and with --work DIR the same
+    Exits 0 when the report is written, 1 when a question can't be answered, or
+    with --rerun when the outcome is another one, 2 on wrong usage. Ctrl-C
+    cancels the jobs; then there is no report, and with --work DIR the same
     command goes on with what was not answered.
 
-    Example: tallynet evaluate tally-tiny --suite smoke --save tiny.report.tally
+    Example: tallynet evaluate tally-tiny --suite smoke --save a.report.tally
 
-    Example: tallynet evaluate tally-tiny --rerun tiny.report.tally
+    Example: tallynet evaluate tally-tiny --rerun a.report.tally
     """
     with command(as_json=as_json, debug=debug) as terminal:
         check_place(save)
         with terminal.notes.status("Loading…"):
             from tallynet.client.evaluate.suite_file import open_suite
-            from tallynet.evaluation.report_file import read_report
 
-            earlier = read_report(rerun) if rerun is not None else None
+            earlier = None if rerun is None else read_earlier(rerun)
             if earlier is None:
                 chosen = open_suite(suite)
             else:
-                chosen, limit = earlier.evaluation.suite, earlier.evaluation.limit
+                chosen, limit = earlier.report.evaluation.suite, earlier.report.evaluation.limit
             wish = Wish(
                 model, chosen, limit, work, at_once, tuple(node or ()), deadline, max_price, audit_consent, anchor_wait
             )
@@ -133,6 +144,15 @@ def evaluate_command(
         agrees = _tell(terminal, outcome, earlier)
         if not agrees:
             raise typer.Exit(FAILED)
+
+
+def read_earlier(file: Path) -> "Earlier":
+    """A report that is to be asked again. Raises `InvalidReport` for one that does not hold: nothing is paid for it."""
+    from tallynet.evaluation.report_checks import check_report
+    from tallynet.evaluation.report_file import read_report
+
+    report = read_report(file)
+    return Earlier(report, check_report(report, None, lambda _: None))
 
 
 def evaluation_file(model: str, report: "Report") -> Path:
@@ -182,7 +202,7 @@ async def _await_anchor(client: "AsyncClient", report: "Report", seconds: float,
     return None
 
 
-def _tell(terminal: Terminal, outcome: Outcome, earlier: "Report | None") -> bool:
+def _tell(terminal: Terminal, outcome: Outcome, earlier: Earlier | None) -> bool:
     """Print the numbers; whether they agree with those of an earlier report, if there is one."""
     from tallynet.client.evaluate.display import describe_outcome, print_outcome
 
@@ -192,9 +212,9 @@ def _tell(terminal: Terminal, outcome: Outcome, earlier: "Report | None") -> boo
     return compared is None or compared.agrees
 
 
-def _compare(earlier: "Report", now: "Report") -> "Comparison":
+def _compare(earlier: Earlier, now: "Report") -> "Comparison":
     from tallynet.client.evaluate.comparison import compare
     from tallynet.evaluation.report_checks import check_report
 
-    then = check_report(earlier, None, lambda _: None)
-    return compare(then, check_report(now, None, lambda _: None), earlier.evaluation.metrics, now.evaluation.metrics)
+    opened = check_report(now, None, lambda _: None)
+    return compare(earlier.opened, opened, earlier.report.evaluation.metrics, now.evaluation.metrics)
