@@ -1,5 +1,8 @@
 """A node with several models, as its clients see it: in memory, and once with every program a process of its own."""
 
+import os
+import signal
+import subprocess
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -16,7 +19,7 @@ from tallynet.devnet.fixture import Devnet, open_devnet
 from tallynet.devnet.plan import DEFAULT_MODEL
 from tallynet.engine import FakeEngine
 from tallynet.protocol.bundle_checks import State, verify_bundle
-from tallynet.protocol.errors import NoNodes
+from tallynet.protocol.errors import Busy, NoNodes
 from tallynet.protocol.keys import Key
 from tests.e2e.test_families import Terminal, devnet_up
 from tests.engine.checkpoints import make_checkpoint
@@ -78,7 +81,7 @@ async def test_the_speed_of_one_model_is_not_taken_for_that_of_another(client: A
 @pytest.mark.slow
 def test_a_mixture_of_models_on_one_node_is_served_on_the_record(tmp_path: Path) -> None:
     """A trained Llama, an untrained GPT-2, an embedder and another server's model, the node and its models processes
-    of their own: each is asked, and all receipts hold."""
+    of their own: each is asked, all receipts hold, and when one process ends the others go on."""
     terminal, answers = Terminal(tmp_path), list[Answer]()
     gpt2 = make_checkpoint("gpt2", tmp_path / "models" / "gpt2")
     bert = make_embedder("bert", tmp_path / "models" / "bert")
@@ -87,20 +90,31 @@ def test_a_mixture_of_models_on_one_node_is_served_on_the_record(tmp_path: Path)
         with devnet_up(terminal, "--nodes", "1", *options) as up:
             network = read_network(Path(up["network"]))
             (node,) = network.nodes
+            status = httpx.get(f"{node.http}/status").json()
             with Client(network, key=Key.generate(), keep=False) as client:
                 answers += [client.ask("tally-tiny", "What is the capital of Japan?")]
                 answers += [client.ask(model, "Hello?", max_tokens=12) for model in ("gpt2", SERVED_ELSEWHERE)]
                 answers += [client.embed("bert", "a text")[0].answer]
                 bundles = [client.wait_for_anchor(answer.bundle(), ANCHOR_SECONDS) for answer in answers]
-            status = httpx.get(f"{node.http}/status").json()
+                os.kill(process_of(bert), signal.SIGKILL)
+                answers += [client.ask("tally-tiny", "What is the capital of Peru?")]
+                with pytest.raises(Busy, match="is being started"):
+                    client.embed("bert", "another text", deadline_seconds=5)
             audited = terminal.run("audit", "node", node.address, "--network", up["network"])
 
     assert up["models"] == ["tally-tiny", "gpt2", "bert", SERVED_ELSEWHERE] == [node.model, *node.others]
-    assert "Tokyo" in answers[0].text
+    assert "Tokyo" in answers[0].text and "Lima" in answers[-1].text
     for bundle in bundles:
         assert all(result.state is State.OK for result in verify_bundle(bundle, network.domain))
-    assert (audited[0], audited[1]["verdict"], audited[1]["entries_checked"]) == (0, "PASS", 4), audited
+    assert (audited[0], audited[1]["verdict"], audited[1]["entries_checked"]) == (0, "PASS", 5), audited
     assert_status_tells_of_each(status)
+
+
+def process_of(model: Path) -> int:
+    """The process that a node started for a model: its arguments tell."""
+    told = subprocess.run(["ps", "-eww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    (line,) = (line for line in told.splitlines() if "tallynet.engine.child" in line and str(model) in line)
+    return int(line.split()[0])
 
 
 def assert_status_tells_of_each(status: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from typing import cast
@@ -90,16 +92,31 @@ async def test_a_process_that_is_refused_at_its_restart_is_started_again(
     a copy. The other models of the node go on."""
     answers: list[TallyError | str] = [Misconfigured("4 slots of 128 tokens need 9 GB"), Unreachable("gone"), "a child"]
 
-    def start(settings: str) -> str:
+    async def start(settings: str) -> str:
+        await trio.lowlevel.checkpoint()
         if isinstance(answer := answers.pop(0), TallyError):
             raise answer
         return answer
 
-    monkeypatch.setattr(apart_module, "_start", start)
+    monkeypatch.setattr(apart_module, "_start_again", start)
     began = trio.current_time()
 
     assert cast(object, await apart_module._start_patiently("{}")) == "a child"
     assert trio.current_time() - began >= 1 + 2 + 4
+
+
+async def test_a_restart_that_is_cancelled_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that is stopped meanwhile does not wait for a model that takes minutes to load."""
+    line, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(["sleep", "1000"], pass_fds=[theirs.fileno()])
+    monkeypatch.setattr(apart_module, "_spawn", lambda settings: (process, line))
+
+    with trio.fail_after(SECONDS), trio.move_on_after(0.1) as scope:
+        await apart_module._start_again("{}")
+
+    assert scope.cancelled_caught
+    assert await trio.to_thread.run_sync(process.wait, SECONDS) == -signal.SIGKILL
 
 
 async def _read_with_patience(apart: ApartEngine) -> Read:

@@ -245,18 +245,35 @@ async def _start_patiently(settings: str) -> _Child:
     while True:
         await trio.sleep(pause)
         try:
-            return await trio.to_thread.run_sync(_start, settings)
+            return await _start_again(settings)
         except (Unreachable, Misconfigured) as error:  # it started once with these settings: only the moment is wrong
             log.error("the engine does not start: %s", error)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
+async def _start_again(settings: str) -> _Child:
+    """As `_start`. Cancelling it ends the process, however long the model still takes."""
+    process, line = await trio.to_thread.run_sync(_spawn, settings)
+    try:
+        return await trio.to_thread.run_sync(_until_loaded, process, line, abandon_on_cancel=True)
+    except trio.Cancelled:
+        process.kill()  # the thread hears of it, and closes the line
+        raise
+
+
 def _start(settings: str) -> _Child:
     """Blocks until the model is loaded."""
+    return _until_loaded(*_spawn(settings))
+
+
+def _spawn(settings: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
     line, theirs = socket.socketpair()
     with theirs:
         command = [sys.executable, "-m", "tallynet.engine.child", str(theirs.fileno()), settings]
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        return subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL), line
+
+
+def _until_loaded(process: "subprocess.Popen[bytes]", line: socket.socket) -> _Child:
     try:
         first = _first_word(line, process)
         if isinstance(first, Failed):
