@@ -1,10 +1,10 @@
 """The client: ask models of the network, and keep the proof of what was answered.
 
-In reading order: `client` and `blocking`, its two faces; `order` and `terms` (1); `directory`, `market` and `ranking`,
-who is asked (2); `lines`, `conversation`, `dispatch` and `answer_stream`, how the answer comes (3); `receipt_checks`
-and `answer`, what holds the node to it, and `embedding`, the same for vectors (4); `anchor_wait` (5). `batch` and
-`dialogue` ask more than once. `portal` is the loop behind the blocking client, `commands` and `display` are the command
-line; `gateway` serves OpenAI's clients.
+In reading order: `client` and `blocking`, its two faces; `order`, `terms` and `wishes` (1); `directory`, `market` and
+`ranking`, who is asked (2); `lines`, `conversation`, `dispatch` and `answer_stream`, how the answer comes (3);
+`receipt_checks` and `answer`, what holds the node to it, and `embedding`, the same for vectors (4); `anchor_wait` (5).
+`batch` and `dialogue` ask more than once. `portal` is the loop behind the blocking client, `commands` and `display` are
+the command line; `gateway` serves OpenAI's clients.
 """
 
 from tallynet.client.answer import Answer, Usage, save_bundle
