@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -18,7 +19,7 @@ from tallynet.engine.apart import ApartEngine
 from tallynet.engine.evidence import read_records
 from tallynet.engine.line import Admitted, Decoder, Failed, FromEngine, encode, error_of, failure
 from tallynet.protocol.errors import Busy, InvalidJob, Misconfigured, TallyError, Unreachable
-from tallynet.protocol.request import Message, Request
+from tallynet.protocol.request import Bias, Message, Request
 from tests.engine.conftest import Directory, Opened
 from tests.engine.generations import Read, greedy, read, sampled
 
@@ -51,6 +52,18 @@ async def test_its_answers_are_those_of_the_engine_inside(apart: ApartEngine, en
         nursery.cancel_scope.cancel()
     assert apart.info == inside.info
     assert apart.load().running == apart.load().waiting == 0
+
+
+async def test_wishes_reach_the_engine_inside(apart: ApartEngine) -> None:
+    asked = Request(messages=(Message("user", "word"),), schema='{"enum": [true, "yes"]}')
+    answer = await read(apart, replace(sampled(7, await apart.tokenize(asked)), schema=asked.schema))
+    biased = await read(apart, replace(greedy(), logit_bias=(Bias(99, 100_000_000),)))
+
+    assert answer.text in ("true", '"yes"')
+    assert set(biased.tokens) == {99}
+    with pytest.raises(InvalidJob, match="Unimplemented keys") as refused:
+        await apart.tokenize(Request(text="x", schema='{"not": {}}'))
+    assert refused.value.check == 9
 
 
 async def test_it_tokenizes_and_refuses_as_the_engine_inside(apart: ApartEngine, engine: Opened) -> None:

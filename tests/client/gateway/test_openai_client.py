@@ -1,13 +1,18 @@
 """OpenAI's own Python client, official and unchanged, against the gateway on a devnet."""
 
+import inspect
 from collections.abc import AsyncIterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from openai import BadRequestError, OpenAI
 
+from tallynet.client.gateway.bodies import ChatBody, CompletionBody, EmbeddingsBody
+from tallynet.client.gateway.parameters import UNSUPPORTED
 from tallynet.engine import FakeEngine
 from tallynet.protocol.leaf import Leaf, Status
 from tests.client.gateway.stage import MODEL, QUESTION, Stage, open_stage
@@ -75,6 +80,18 @@ async def test_an_unsupported_parameter_is_refused_by_name(stage: Stage) -> None
 
     assert (refused.value.param, refused.value.code) == ("tools", "unsupported_parameter")
     assert refused.value.type == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("resource", "form"),
+    [("chat.completions", ChatBody), ("completions", CompletionBody), ("embeddings", EmbeddingsBody)],
+)
+def test_every_parameter_of_the_client_is_taken_or_refused_by_its_name(resource: str, form: Any) -> None:
+    create = attrgetter(f"{resource}.create")(OpenAI(api_key="unused"))
+    named = set(inspect.signature(create).parameters) - {"extra_headers", "extra_query", "extra_body", "timeout"}
+    taken = {field.encode_name for field in msgspec.structs.fields(form)}
+
+    assert named - taken - set(UNSUPPORTED) == set()
 
 
 async def test_completes_a_text(stage: Stage) -> None:

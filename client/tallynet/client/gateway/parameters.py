@@ -26,6 +26,7 @@ class Unsupported(NamedTuple):
 _TOOLS = "Only /v1/chat/completions takes tools."
 _OLD_TOOLS = "Send `tools` and `tool_choice` in their place."
 _STATE = "The gateway keeps no conversations: send all messages with each request."
+_CACHE = "Nodes keep what prompts begin with by themselves, and for whom they like."
 _SAMPLER = "Tokens are drawn as protocol/spec/3-generation.md says, from temperature, top_p and top_k alone."
 
 UNSUPPORTED: Mapping[str, Unsupported] = {
@@ -48,6 +49,11 @@ UNSUPPORTED: Mapping[str, Unsupported] = {
     "store": Unsupported((False,), _STATE),
     "metadata": Unsupported(({},), _STATE),
     "service_tier": Unsupported(("auto", "default"), "Nodes serve all jobs in the order of arrival."),
+    "moderation": Unsupported((), "Nobody here judges what is asked and answered."),
+    "safety_identifier": Unsupported((), "Name your users with `user`, which goes into the access log."),
+    "prompt_cache_key": Unsupported((), _CACHE),
+    "prompt_cache_options": Unsupported((), _CACHE),
+    "prompt_cache_retention": Unsupported((), _CACHE),
     "dimensions": Unsupported((), "A model's embeddings have the length that they have."),
 }
 
