@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+LANGCHAIN := $(VENV)-langchain
 
-.PHONY: demo test check lint types layers tests torture test-anvil test-upstream test-node test-api gas bench \
+.PHONY: demo test check lint types layers tests torture test-anvil test-upstream test-node test-api test-langchain gas bench \
 	tiny-model evaluate-model vectors corpus contract clean
 
 demo: $(READY)  ## the life of a job in one process, with a cheat caught
@@ -47,6 +48,13 @@ test-api: $(READY)  ## whatever comes to schemathesis, against the gateway's own
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[api]'
 	$(BIN)/pytest -q -m api -rs tests/client/gateway
 
+test-langchain: $(READY)  ## LangChain's standard tests, in an environment of their own: they bring plugins of pytest
+	$(PYTHON) -m venv $(LANGCHAIN)
+	$(LANGCHAIN)/bin/python -c "import site, sysconfig, pathlib; pathlib.Path(sysconfig.get_path('purelib'), 'shared.pth').write_text('import site; site.addsitedir(\"$(abspath $(VENV))/lib/python%s/site-packages\")' % sysconfig.get_python_version())"
+	$(LANGCHAIN)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt 'langchain-core>=1,<2' 'langchain-tests>=1,<2'
+	$(LANGCHAIN)/bin/python -m pytest -q -m langchain -rs --benchmark-disable -o trio_mode=false -o asyncio_mode=auto \
+		-o asyncio_default_fixture_loop_scope=function tests/client/langchain
+
 gas: $(READY)  ## what each call of the contract costs, against its limits
 	$(BIN)/python -m tests.contracts.gas
 
@@ -81,4 +89,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LANGCHAIN) .mypy_cache .ruff_cache .import_linter_cache .hypothesis
