@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+LANGCHAIN := $(VENV)-langchain
 
-.PHONY: demo test check lint types layers tests torture test-anvil test-upstream test-node test-api test-lm-eval gas \
-	bench tiny-model evaluate-model smoke-suite vectors corpus contract clean
+.PHONY: demo test check lint types layers tests torture test-anvil test-upstream test-node test-api test-lm-eval \
+	test-langchain gas bench tiny-model evaluate-model smoke-suite vectors corpus contract clean
 
 demo: $(READY)  ## the life of a job in one process, with a cheat caught
 	$(BIN)/tallynet demo
@@ -51,6 +52,13 @@ test-lm-eval: $(READY)  ## lm-evaluation-harness against the gateway: the figure
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lm-eval]'
 	$(BIN)/pytest -q -m lmeval -rs tests/client/gateway
 
+test-langchain: $(READY)  ## LangChain's standard tests, in an environment of their own: they bring plugins of pytest
+	$(PYTHON) -m venv $(LANGCHAIN)
+	$(LANGCHAIN)/bin/python -c "import site, sysconfig, pathlib; pathlib.Path(sysconfig.get_path('purelib'), 'shared.pth').write_text('import site; site.addsitedir(\"$(abspath $(VENV))/lib/python%s/site-packages\")' % sysconfig.get_python_version())"
+	$(LANGCHAIN)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt 'langchain-core>=1,<2' 'langchain-tests>=1,<2'
+	$(LANGCHAIN)/bin/python -m pytest -q -m langchain -rs --benchmark-disable -o trio_mode=false -o asyncio_mode=auto \
+		-o asyncio_default_fixture_loop_scope=function tests/client/langchain
+
 gas: $(READY)  ## what each call of the contract costs, against its limits
 	$(BIN)/python -m tests.contracts.gas
 
@@ -88,4 +96,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LANGCHAIN) .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,5 +1,6 @@
 """What README.md shows is true: its program runs against a real network, its commands and targets exist."""
 
+import os
 import re
 import subprocess
 import sys
@@ -28,24 +29,36 @@ from tests.client.gateway.stage import open_stage
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PROGRAM, OPENAI_PROGRAM = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PROGRAM, OPENAI_PROGRAM, PIPELINE_PROGRAM, LANGCHAIN_PROGRAM = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 (FLOW,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\.venv/bin/(tallynet .*?)(?:\s+#.*)?$", README, re.MULTILINE)
 TARGETS = re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE)
 
 
-async def test_the_python_example_runs_against_a_real_network(tmp_path: Path) -> None:
-    (tmp_path / "D").mkdir()
+async def run_programs(folder: Path, *programs: str) -> list[str]:
+    """What programs print that are run, one after the other, beside a real network in `D`."""
+    (folder / "D").mkdir()
     engine = await trio.to_thread.run_sync(open_engine, str(DEFAULT_MODEL))
-    async with open_devnet(tmp_path / "nodes", world=real_world, engine=lambda: engine) as devnet:
-        write_network(tmp_path / "D" / "network.json", devnet.network)
-        environment = {"TALLYNET_CONFIG": str(tmp_path / "config"), "PATH": ""}
-        done = await trio.run_process(
-            [sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment, capture_stdout=True, stderr=None
-        )
+    async with open_devnet(folder / "nodes", world=real_world, engine=lambda: engine) as devnet:
+        write_network(folder / "D" / "network.json", devnet.network)
+        names = ("TALLYNET_CONFIG", "TALLYNET_STATE")
+        paths = os.pathsep.join(str(Path(place).resolve()) for place in sys.path)
+        environment = {**{name: str(folder / "user") for name in names}, "PATH": "", "PYTHONPATH": paths}
+        printed = []
+        for program in programs:
+            done = await trio.run_process(
+                [sys.executable, "-c", program], cwd=folder, env=environment, capture_stdout=True, stderr=None
+            )
+            printed.append(done.stdout.decode())
+    return printed
 
-    assert "Tokyo" in done.stdout.decode()
+
+async def test_the_python_examples_run_against_a_real_network(tmp_path: Path) -> None:
+    answers, words = await run_programs(tmp_path, PROGRAM, PIPELINE_PROGRAM)
+
+    assert "Tokyo" in answers
     assert (tmp_path / "story.tally").read_text().startswith("tallynet-bundle@v2\n")
+    assert "word for cat is chat. signed" in words and "word for dog is chien. signed" in words
 
 
 async def test_the_openai_example_runs_against_a_gateway(tmp_path: Path) -> None:
@@ -75,7 +88,7 @@ async def test_the_flow_runs_and_is_proven(tmp_path: Path) -> None:
 
 
 def test_the_readme_has_its_commands() -> None:
-    assert len(COMMANDS) == 11
+    assert len(COMMANDS) == 14
     assert {"demo", "test", "bench"} <= set(TARGETS)
 
 

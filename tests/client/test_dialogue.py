@@ -66,3 +66,22 @@ def test_an_error_leaves_the_dialogue_as_it_was(transport: HostedTransport) -> N
 
         assert isinstance(client, Client) and talk.turns == ()
         assert talk.say("Japan?").text == TEXT
+
+
+def test_an_answer_in_pieces_is_part_of_the_dialogue_once_it_is_whole(transport: HostedTransport) -> None:
+    with transport.client() as client:
+        talk = client.dialogue("tally-tiny")
+        with talk.stream("Japan?") as stream:
+            assert "".join(stream) == TEXT
+        assert talk.answers == [stream.answer]
+
+
+def test_an_answer_that_was_left_is_no_part_of_it(transport: HostedTransport) -> None:
+    transport.nodes[0].pause = 0.1
+    with transport.client() as client:
+        talk = client.dialogue("tally-tiny")
+        with talk.stream("Japan?") as stream:
+            next(stream)
+
+    assert stream.answer.status is Status.CANCELLED
+    assert talk.turns == () and talk.answers == []

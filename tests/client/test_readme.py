@@ -6,21 +6,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from tallynet.client import client as client_module
+from tallynet.client import commands, document_command, summary_command, task_commands
 from tallynet.client.client import AsyncClient, wall_clock
 from tallynet.console.network_file import write_network
 from tallynet.ledger.memory import MemoryLedger
 from tests.client.hosted import HostedTransport
 from tests.client.scripted_node import TEXT
-from tests.client.test_commands import app
+
+app = typer.Typer()
+for function in (
+    commands.models, commands.nodes, commands.ask, task_commands.run, task_commands.code, document_command.answer
+):  # fmt: skip
+    app.command()(function)
+app.command("summarise")(summary_command.summarise_file)
 
 README = Path(__file__).parents[2] / "client" / "README.md"
 BLOCKS = re.findall(r"```(python|console)\n(.*?)```", README.read_text(), re.DOTALL)
 PROGRAMS = [block for kind, block in BLOCKS if kind == "python"]
 LINES = [line[2:] for kind, block in BLOCKS if kind == "console" for line in block.splitlines()]
-COMMANDS = [line for line in LINES if line.split()[1] in ("models", "nodes", "ask")]
+OURS = {"models", "nodes", "ask", "run", "code", "summarise", "answer"}
+COMMANDS = [line for line in LINES if line.split()[1] in OURS]
 
 
 @pytest.fixture(autouse=True)
@@ -53,12 +62,14 @@ def test_command_runs(line: str, tmp_path: Path) -> None:
     arguments = shlex.split(line)[1:]
     if "--save" in arguments:
         arguments += ["--anchor-wait", "0"]
-    result = CliRunner().invoke(app, arguments)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "japan.md").write_text("Tokyo is the capital of Japan.")
+    result = CliRunner().invoke(app, arguments, input="A text.")
 
     assert (result.exit_code, result.exception) == (0, None)
     assert ("--save" in arguments) == (tmp_path / "sum.tally").exists()
 
 
 def test_readme_shows_every_command_of_ours() -> None:
-    assert {line.split()[1] for line in COMMANDS} == {"models", "nodes", "ask"}
-    assert len(PROGRAMS) == 5
+    assert {line.split()[1] for line in COMMANDS} == OURS
+    assert len(PROGRAMS) == 6

@@ -21,7 +21,7 @@ from tallynet.client.flow.anchors import anchor_flow
 from tallynet.client.flow.runner import FinishedFlow, FlowOptions, run_flow
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.order import Prompt, Turns
-from tallynet.client.portal import Portal
+from tallynet.client.portal import Portal, Submitted
 from tallynet.client.score import TOP, Score, ScoreOptions
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions
 from tallynet.client.tasks.result import TaskResult
@@ -88,11 +88,7 @@ class Client:
 
     def stream(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> "BlockingStream":
         """See `AsyncClient.stream`."""
-
-        async def prepare(client: AsyncClient) -> AnswerStream:
-            return client.stream(model, prompt, **options)
-
-        return BlockingStream(self._portal, self._portal.call(prepare))
+        return self.open_stream(lambda client: client.stream(model, prompt, **options))
 
     def prepare_task(
         self, model: str, task: str | Template, inputs: Inputs, **options: Unpack[TaskOptions]
@@ -102,11 +98,7 @@ class Client:
 
     def stream_task(self, task: PreparedTask, **options: Unpack[AskOptions]) -> "BlockingStream":
         """See `AsyncClient.stream_task`."""
-
-        async def prepare(client: AsyncClient) -> AnswerStream:
-            return client.stream_task(task, **options)
-
-        return BlockingStream(self._portal, self._portal.call(prepare))
+        return self.open_stream(lambda client: client.stream_task(task, **options))
 
     def run_task(
         self,
@@ -172,6 +164,18 @@ class Client:
         """Run a function of the asynchronous client in the client's own loop, and wait for it: for everything that has
         no method here. Raises what it raises; Ctrl-C cancels it."""
         return self._portal.call(work)
+
+    def submit(self, work: Callable[[AsyncClient], Awaitable[R]]) -> Submitted[R]:
+        """As `call`, without waiting."""
+        return self._portal.submit(work)
+
+    def open_stream(self, begin: Callable[[AsyncClient], AnswerStream]) -> "BlockingStream":
+        """The stream that a function of the asynchronous client makes, without async."""
+
+        async def opened(client: AsyncClient) -> AnswerStream:
+            return begin(client)
+
+        return BlockingStream(self._portal, self._portal.call(opened))
 
     def wait_for_anchor(self, bundle: Bundle, seconds: float) -> Bundle:
         """See `AsyncClient.wait_for_anchor`."""

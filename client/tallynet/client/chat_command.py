@@ -28,9 +28,11 @@ from tallynet.client.dialogue import Dialogue
 from tallynet.client.display import describe_answer, plain, summary, write
 from tallynet.client.task_options import TaskTokensOption, ask_options, choose_model
 from tallynet.client.terms import DEADLINE_SECONDS
+from tallynet.console.moments import moment
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, Terminal, command
 from tallynet.protocol.errors import Misconfigured, TallyError
 from tallynet.protocol.request import MAX_REQUEST_BYTES
+from tallynet.protocol.units import prefixed
 
 HELP = """\
 /save FILE   keep the proof of the last answer; a folder: of all answers
@@ -152,9 +154,16 @@ class Chat:
         self._note(f"Saved {len(self.answers)} answers in {path}.")
 
     def _prove(self, answer: Answer) -> None:
-        told = describe_answer(answer, evidence=answer.evidence, saved=None)
-        for name in ("job", "node", "index", "price_wei", "tokens", "evidence", "anchor_by"):
-            self._note(f"{name:<10} {told[name]}")
+        usage = answer.usage
+        facts = {
+            "job": prefixed(answer.job),
+            "node": prefixed(answer.node),
+            "leaf": f"{answer.index} of its log, anchored by {moment(answer.receipt.receipt.anchor_by)} at the latest",
+            "tokens": f"{usage.prompt_tokens} read, {usage.completion_tokens} written, for {answer.price} wei",
+            "evidence": answer.evidence,
+        }
+        for name, fact in facts.items():
+            self._note(f"{name:<10} {fact}")
 
     def _last(self) -> Answer:
         if not self.answers:

@@ -41,10 +41,14 @@ class Portal(Generic[T]):
         Raises what `work` raises, or what opening the resource raised. When the waiting thread is interrupted
         (Ctrl-C), the work is cancelled and has ended before the interruption is passed on.
         """
+        return self.submit(work).wait()
+
+    def submit(self, work: Callable[[T], Awaitable[R]]) -> "Submitted[R]":
+        """Run `work(resource)` in the loop without waiting for it. Raises what opening the resource raised."""
         loop = self._running()
-        task = _Task(lambda: work(loop.resource), loop.soon)
+        task = Submitted(lambda: work(loop.resource), loop.soon)
         loop.submit(task)
-        return task.wait()
+        return task
 
     def close(self) -> None:
         """Cancel all work and close the resource. Idempotent; nothing can be called afterwards."""
@@ -81,7 +85,7 @@ class _Loop(Generic[T]):
         self._thread = threading.Thread(target=self._run, name=f"tallynet {name}", daemon=True)
         self._thread.start()
 
-    def submit(self, task: "_Task[R]") -> None:
+    def submit(self, task: "Submitted[R]") -> None:
         """Called from any thread once the loop is open."""
         try:
             self._token.run_sync_soon(self._start, task)
@@ -116,14 +120,14 @@ class _Loop(Generic[T]):
             await self._stop.wait()
             self._nursery.cancel_scope.cancel()
 
-    def _start(self, task: "_Task[R]") -> None:
+    def _start(self, task: "Submitted[R]") -> None:
         try:
             self._nursery.start_soon(task.run)
         except RuntimeError:  # the nursery has closed
             task.fail()
 
 
-class _Task(Generic[R]):
+class Submitted(Generic[R]):
     """One piece of work, and the thread that waits for it."""
 
     def __init__(self, work: Callable[[], Awaitable[R]], soon: Callable[[Callable[[], None]], None]) -> None:
@@ -132,6 +136,15 @@ class _Task(Generic[R]):
         self._soon = soon
         self._scope = trio.CancelScope()
         self._result: Future[R] = Future()
+
+    @property
+    def future(self) -> Future[R]:
+        """Done when the work is; not to be cancelled, `cancel` is for that."""
+        return self._result
+
+    def cancel(self) -> None:
+        """Cancel the work; does not wait for its end."""
+        self._soon(self._scope.cancel)
 
     def wait(self) -> R:
         """The result. Interrupted while waiting, it cancels the work and waits for its end before it raises that."""
