@@ -16,8 +16,7 @@ from tallynet.protocol.flow_file import FlowFile, parse_flow, write_flow
 from tests.audit.examples import DOMAIN, ExampleNode
 from tests.audit.staging import Stage
 from tests.audit.test_verify import nowhere, served
-from tests.protocol.flows import Place, capitals, run_flow
-from tests.protocol.test_flow_checks import changed, with_text
+from tests.protocol.flows import Place, capitals, changed, run_flow, with_text
 
 
 @dataclass(frozen=True)

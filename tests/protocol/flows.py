@@ -202,3 +202,20 @@ def with_plan(file: FlowFile, **changes: Any) -> FlowFile:
     """The file with a changed definition, everything else as it was signed."""
     flow = msgspec.structs.replace(file.plan.flow, **changes)
     return replace(file, plan=msgspec.structs.replace(file.plan, flow=flow))
+
+
+def changed(file: FlowFile, step: str, change: Callable[[Any], Any], place: int = 0) -> FlowFile:
+    """The file with one bundle changed and written anew, its own second line and the file's set right."""
+    runs = tuple(
+        replace(run, bundle=write_bundle(change(read_bundle(run.bundle))).encode())
+        if (run.step, run.place) == (step, place)
+        else run
+        for run in file.runs
+    )
+    return replace(file, runs=runs)
+
+
+def with_text(bundle: Any) -> Any:
+    """Another answer than was given."""
+    body = msgspec.structs.replace(bundle.opening.chunks[0], text="forged")
+    return replace(bundle, opening=replace(bundle.opening, chunks=(body,)))

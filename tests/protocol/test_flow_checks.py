@@ -1,13 +1,11 @@
 """Flow files: start with one that holds, break one thing, and see it named with its step and its number."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
-from tallynet.protocol.bundle import read_bundle, write_bundle
 from tallynet.protocol.bundle_checks import State
 from tallynet.protocol.errors import InvalidFlow
 from tallynet.protocol.flow import Flow, Kind, Map, Step
@@ -17,7 +15,7 @@ from tallynet.protocol.flow_plan import OpenedInput
 from tallynet.protocol.job import Sampling
 from tallynet.protocol.leaf import Status
 from tests.protocol.examples import CLIENT, DOMAIN, STRANGER, digest
-from tests.protocol.flows import capitals, closed, everything, run_flow, scripted, with_plan
+from tests.protocol.flows import capitals, changed, closed, everything, run_flow, scripted, with_plan, with_text
 
 
 @pytest.fixture(scope="module")
@@ -38,22 +36,6 @@ def refused(file: FlowFile) -> InvalidFlow:
     with pytest.raises(InvalidFlow) as caught:
         verified(file)
     return caught.value
-
-
-def changed(file: FlowFile, step: str, change: Callable[[Any], Any], place: int = 0) -> FlowFile:
-    """The file with one bundle changed and written anew, its own second line and the file's set right."""
-    runs = tuple(
-        replace(run, bundle=write_bundle(change(read_bundle(run.bundle))).encode())
-        if (run.step, run.place) == (step, place)
-        else run
-        for run in file.runs
-    )
-    return replace(file, runs=runs)
-
-
-def with_text(bundle: Any) -> Any:
-    body = msgspec.structs.replace(bundle.opening.chunks[0], text="forged")
-    return replace(bundle, opening=replace(bundle.opening, chunks=(body,)))
 
 
 def test_a_whole_flow_holds(file: FlowFile) -> None:

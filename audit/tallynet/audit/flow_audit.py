@@ -15,7 +15,6 @@ from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidFlow
 from tallynet.protocol.flow_checks import FLOW_CHECKS, CheckedResult, VerifiedFlow, flow_checks, verify_flow
 from tallynet.protocol.flow_file import FlowFile, StepRun, parse_flow
-from tallynet.protocol.units import Digest
 
 Tell = Callable[[CheckedResult], None]
 """Hears of every step of which all checks but the chain's hold."""
@@ -82,11 +81,6 @@ async def audit_flow_online(data: bytes, chain: Chain, tell: Tell = lambda step:
     state = State.OK if anchored == len(runs) else State.PENDING
     found = _and(found, FlowLine(12, state, f"{anchored} of {len(runs)} runs"))
     return replace(found, completed=replace(flow.file, runs=tuple(runs)) if completed else None)
-
-
-def plan_of(found: FlowVerification) -> Digest | None:
-    """The name of the run of the flow, once it is known to be what the jobs were signed for."""
-    return found.flow.plan if found.flow else None
 
 
 def _audit_file(data: bytes, domain: Domain | None, tell: Tell) -> FlowVerification:

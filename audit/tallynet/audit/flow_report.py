@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tallynet.audit.conversation import excerpt
-from tallynet.audit.flow_audit import FlowLine, FlowVerification, plan_of
+from tallynet.audit.flow_audit import FlowLine, FlowVerification
 from tallynet.audit.report import COLOURS, MARKS
 from tallynet.audit.verify import Verdict
 from tallynet.protocol.bundle_checks import State
@@ -72,7 +72,7 @@ def shown(value: Value) -> str:
 
 def describe_flow(found: FlowVerification, trust: str, saved: bool) -> dict[str, object]:
     """The JSON object of `tallynet audit flow`."""
-    failure, plan = found.failure, plan_of(found)
+    failure, plan = found.failure, found.flow.plan if found.flow else None
     return {
         "verdict": found.verdict,
         "reason": conclusion(found),

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import trio
 
-from tallynet.audit.flow_audit import audit_flow_offline
+from tallynet.audit.anchoring import Chain
+from tallynet.audit.flow_audit import audit_flow_offline, audit_flow_online
 from tallynet.client.flow.journal import watch_journal
 from tallynet.console.network_file import write_network
 from tallynet.devnet.fixture import Devnet, open_devnet
@@ -21,11 +22,13 @@ from tallynet.devnet.plan import DEFAULT_MODEL
 from tallynet.devnet.world import real_world
 from tallynet.engine import Engine, open_engine
 from tallynet.engine.engine import EngineInfo, EngineLoad, Generation, Piece
+from tallynet.protocol.bundle_checks import State
 from tallynet.protocol.flow_file import FLOW_MAGIC, parse_flow, write_flow
 from tallynet.protocol.request import Request
 from tallynet.protocol.units import TokenIds
+from tests.audit.test_verify import nowhere
 from tests.engine.checkpoints import make_checkpoint
-from tests.protocol.test_flow_checks import changed, with_text
+from tests.protocol.flows import changed, with_text
 
 COMMAND = [sys.executable, "-m", "tallynet.devnet.command"]
 FLOW = """
@@ -92,7 +95,8 @@ async def test_a_killed_flow_goes_on_and_runs_nothing_twice(tmp_path: Path) -> N
         held.go.set()
 
         told = await _tell(tmp_path, "flow", "run", "flow.yaml", "--state", "D", "--resume", "--anchor-wait", "60")
-        verified = await _tell(tmp_path, "audit", "flow", "capitals.flow.tally")
+        data = (tmp_path / "capitals.flow.tally").read_bytes()
+        found = await audit_flow_online(data, Chain(devnet.ledger, nowhere))
         logged = [(await devnet.ledger.head(node.address)).size for node in devnet.nodes]
 
     assert before == {"capital", "french", "river"}
@@ -100,9 +104,9 @@ async def test_a_killed_flow_goes_on_and_runs_nothing_twice(tmp_path: Path) -> N
     assert "Tokyo" in told["results"]["capital"]
     assert [run["step"] for run in told["runs"]] == ["capital", "french", "river", "merge", "title"]
     assert told["anchored"] == 5
-    assert (verified["verdict"], verified["result"]) == ("ok", told["result"])
-    assert {check["state"] for check in verified["checks"]} == {"ok"}
-    _assert_alterations_are_named((tmp_path / "capitals.flow.tally").read_bytes(), devnet)
+    assert found.flow is not None and found.flow.result.value == told["result"]
+    assert {line.state for line in found.lines} == {State.OK}
+    _assert_alterations_are_named(data, devnet)
 
 
 def _assert_alterations_are_named(data: bytes, devnet: Devnet) -> None:

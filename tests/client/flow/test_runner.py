@@ -20,7 +20,7 @@ from tallynet.protocol.errors import InvalidFlow, Misconfigured, NoNodes, Refuse
 from tallynet.protocol.flow_checks import verify_flow
 from tallynet.protocol.flow_file import parse_flow, write_flow
 from tallynet.protocol.leaf import Status
-from tallynet.protocol.units import ModelId
+from tallynet.protocol.units import Digest, ModelId
 from tests.client.scripted_node import TEXT, leaf_with
 from tests.client.test_resume import gone_at
 from tests.client.world import World, clock
@@ -112,7 +112,7 @@ async def test_a_failed_step_is_named_and_the_other_branch_goes_on(
     both: World, autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     both.nodes[1].refusals = [Refused("no", reason="not today")]
-    with pytest.raises(StepFailed, match="step 'river': run 0: .*refuses") as caught:
+    with pytest.raises(StepFailed, match="step 'river': run 0 on other: .*refuses") as caught:
         await run(both, tmp_path)
 
     assert caught.value.step == "river"
@@ -223,8 +223,20 @@ async def test_an_answer_that_is_cut_short_again_and_again_fails_its_step(
     both: World, autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     both.nodes[1].change_leaf = leaf_with(status=Status.DEADLINE)
-    with pytest.raises(StepFailed, match="step 'river': run 0 was cut short 3 times, at last: deadline"):
+    with pytest.raises(StepFailed, match="step 'river': run 0 on other: 3 jobs and no whole answer, at last: deadline"):
         await run(both, tmp_path)
+
+
+async def test_a_node_that_cheats_is_asked_no_more(both: World, autojump_clock: MockClock, tmp_path: Path) -> None:
+    both.nodes[1].change_leaf = leaf_with(output=Digest(bytes(32)))
+    with pytest.raises(StepFailed, match="step 'river': run 0 on other: .*has sent something invalid|sent something"):
+        await run(both, tmp_path)
+    assert len(both.nodes[1].submits) == 1
+
+    honest = await both.node(model=OTHER, name="other")
+    finished = await run(both, tmp_path, resume=True)
+    assert finished.value == TEXT
+    assert honest.log.size == 2
 
 
 async def test_too_many_items_end_the_flow_at_its_step(both: World, autojump_clock: MockClock, tmp_path: Path) -> None:

@@ -45,27 +45,34 @@ class Jobs:
 
     async def run(self, step: str, call: Call) -> StepRun:
         """The finished run, in the journal. Raises `StepFailed`."""
-        for attempt in range(1, JOBS_PER_RUN + 1):
-            placed = await self._placed(step, call)
-            resumed = placed.node is not None
-            try:
-                answer = await self._hear(step, call.place, placed)
-            except (Refused, Invalid) as error:
-                self.journal.end(step, call.place, str(error))
-                if attempt == JOBS_PER_RUN or not (resumed or isinstance(error, Invalid)):
-                    raise _failed(step, call, error) from error
-                log.info("step %s, run %d: a new job: %s", step, call.place, error)
-                continue
-            except TallyError as error:
-                raise _failed(step, call, error, self._lost(step, call.place, error)) from error
-            if answer.status.finished:
-                data = write_bundle(answer.bundle()).encode()
+        found: Answer | str = ""
+        for _ in range(JOBS_PER_RUN):
+            found = await self._whole(step, call)
+            if isinstance(found, Answer):
+                data = write_bundle(found.bundle()).encode()
                 self.journal.answer(step, call.place, data)
                 return StepRun(step, call.place, data)
-            self.journal.end(step, call.place, answer.status.name)
+            self.journal.end(step, call.place, found)
+            log.info("step %s, run %d: this job has no whole answer: %s", step, call.place, found)
         raise StepFailed(
-            f"run {call.place} was cut short {JOBS_PER_RUN} times, at last: {answer.status.name.lower()}.", step=step
+            f"run {call.place} on {call.model}: {JOBS_PER_RUN} jobs and no whole answer, at last: {found}.", step=step
         )
+
+    async def _whole(self, step: str, call: Call) -> Answer | str:
+        """The whole answer to the job, or why it will never have one. Raises `StepFailed` where a new job is no use."""
+        placed = await self._placed(step, call)
+        try:
+            answer = await self._hear(step, call.place, placed)
+        except Invalid as error:
+            return str(error)
+        except Refused as error:
+            if placed.node is not None:
+                return str(error)
+            self.journal.end(step, call.place, str(error))
+            raise _failed(step, call, error) from error
+        except TallyError as error:
+            raise _failed(step, call, error, self._lost(step, call.place, error)) from error
+        return answer if answer.status.finished else answer.status.name.lower()
 
     async def _placed(self, step: str, call: Call) -> Placed:
         """The job that was signed before and can still be answered, or a new one."""
@@ -130,4 +137,4 @@ def _failed(step: str, call: Call, error: TallyError, lost: Address | None = Non
             f"Node {prefixed(lost)} may have done the job: go on with --resume once it is back, or with --ask-others, "
             "which may pay for it twice."
         )
-    return StepFailed(f"run {call.place}: {error}", step=step, remedy=remedy)
+    return StepFailed(f"run {call.place} on {call.model}: {error}", step=step, remedy=remedy)
