@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tallynet.client import commands
-from tallynet.client.client import TEMPLATE_SPACE
+from tallynet.client.choosing import TEMPLATE_SPACE
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.request import Bias, Message, Request, decode_request
 from tests.client.hosted import HostedTransport

@@ -8,7 +8,7 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -21,18 +21,19 @@ from tallynet.client.anchor_wait import AnchorWait
 from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
 from tallynet.client.batch import AT_ONCE, Outcome, Tell, ask_each
+from tallynet.client.choosing import able, all_too_dear, among, ceiling_of, demand_of
 from tallynet.client.directory import Directory, read_model_id, read_peers
 from tallynet.client.dispatch import Dispatch, TellNode, tell_nobody
 from tallynet.client.embedding import Embedding, EmbedOptions, embed_all, embedding_terms, read_answer
 from tallynet.client.keeping import Keeper
-from tallynet.client.market import REPLAYABLE, ModelOnOffer, gather
-from tallynet.client.order import HIGHEST_PRICE, Order, Prompt, Turns, place, read_prompt
-from tallynet.client.ranking import BYTES_PER_TOKEN, Candidate, Demand, rank
+from tallynet.client.market import ModelOnOffer, gather
+from tallynet.client.order import Order, Prompt, Turns, place, read_prompt
+from tallynet.client.ranking import Candidate, Demand, rank
 from tallynet.client.score import TOP, Score, ScoreOptions, read_score, score_request, score_terms
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions, prepare_task
 from tallynet.client.tasks.result import TaskResult, read_result
 from tallynet.client.tasks.template import Example, Template
-from tallynet.client.terms import AskOptions, Terms, WrongTask, read_terms
+from tallynet.client.terms import AskOptions, Terms, read_terms
 from tallynet.console.folders import config_folder
 from tallynet.console.network_file import NetworkFile, read_network
 from tallynet.ledger.ledger import Ledger, NodeEntry
@@ -40,17 +41,13 @@ from tallynet.ledger.opening import open_ledger
 from tallynet.network.address_book import AddressBook
 from tallynet.network.log_reader import LogReader
 from tallynet.network.transport import Transport
-from tallynet.protocol.advert import Offer, VerifiedAdvert
+from tallynet.protocol.advert import VerifiedAdvert
 from tallynet.protocol.bundle import Bundle
-from tallynet.protocol.errors import InvalidJob, NoNodes
 from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.keystore import open_keystore
 from tallynet.protocol.request import Request, decode_request
-from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, TokenIds, Wei, prefixed
-
-TEMPLATE_SPACE = 4
-"""Templates write tools with line breaks and indentation: with so many times their bytes at most."""
+from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, TokenIds, prefixed
 
 
 def wall_clock() -> Milliseconds:
@@ -293,7 +290,7 @@ class AsyncClient:
     async def _prepare(self, model: str, request: Request, terms: Terms) -> Dispatch:
         """(1) Find, rank, sign."""
         order, candidates = await self._place(model, request, terms)
-        return self._ranked(order, candidates, _demand(request, terms.most_tokens, terms.max_price))
+        return self._ranked(order, candidates, demand_of(request, terms.most_tokens, terms.max_price))
 
     async def _send(self, order: Order, node: Address | None, tell: TellNode) -> Dispatch:
         """The same for a job that is signed."""
@@ -301,21 +298,21 @@ class AsyncClient:
         candidates = await self._running().find(prefixed(job.model), node)
         ceiling = job.max_price if order.price_is_capped else None
         tokens = 0 if job.task == Task.SCORE else job.sampling.max_tokens
-        return self._ranked(order, candidates, _demand(decode_request(order.request), tokens, ceiling), tell)
+        return self._ranked(order, candidates, demand_of(decode_request(order.request), tokens, ceiling), tell)
 
     async def _place(
         self, model: str, request: Request, terms: Terms, nonce: Digest | None = None
     ) -> tuple[Order, Sequence[Candidate]]:
         """A new job, and who can do it."""
         directory = self._running()
-        candidates = _able(_among(await directory.find(model, terms.node), terms.nodes), terms)
-        demand = _demand(request, terms.most_tokens, terms.max_price)
+        candidates = able(among(await directory.find(model, terms.node), terms.nodes), terms)
+        demand = demand_of(request, terms.most_tokens, terms.max_price)
         key = await self._signer()
         await trio.lowlevel.checkpoint_if_cancelled()  # a deadline of -inf is no time to sign for
         left = trio.current_effective_deadline() - trio.current_time()
         order = place(
             request, candidates[0].offer.model, terms, key=key, domain=self.network.domain, now=self._clock(),
-            seconds=min(left, terms.seconds), ceiling=_ceiling(candidates, demand), nonce=nonce,
+            seconds=min(left, terms.seconds), ceiling=ceiling_of(candidates, demand), nonce=nonce,
         )  # fmt: skip
         return order, candidates
 
@@ -324,7 +321,7 @@ class AsyncClient:
     ) -> Dispatch:
         ranked = rank(candidates, demand, order.job.id)
         if not ranked:
-            raise _all_too_dear(candidates, demand)
+            raise all_too_dear(candidates, demand)
         return Dispatch(self._running(), order, ranked, self._clock, tell)
 
     async def _signer(self) -> Key:
@@ -368,60 +365,3 @@ def _open_transport() -> Transport:
     from tallynet.network.host import Libp2pTransport  # slow, and of no use where another transport is given
 
     return Libp2pTransport(Key.generate(), listen=())
-
-
-def _able(candidates: Sequence[Candidate], terms: Terms) -> Sequence[Candidate]:
-    """Those whose advert says that the model does what is asked. Raises `WrongTask` when there is none."""
-    able = [candidate for candidate in candidates if _does(candidate.offer, terms.task)]
-    if not able and terms.task == Task.SCORE:
-        raise InvalidJob(
-            f"the model {candidates[0].offer.name!r} scores no texts",
-            remedy="Ask a model that generates, on a node whose work can be replayed.",
-        )
-    if not able:
-        embeds = candidates[0].offer.task == Task.EMBED
-        raise WrongTask(
-            f"the model {candidates[0].offer.name!r} {'makes vectors' if embeds else 'makes no vectors'}",
-            embeds=embeds,
-            remedy="Use `embed` for it." if embeds else "Use `ask`, or another model.",
-        )
-    return able
-
-
-def _does(offer: Offer, task: Task) -> bool:
-    """What generates and can be replayed is expected to score; it refuses if it can't."""
-    return offer.task == task or (task == Task.SCORE and offer.task == Task.GENERATE and offer.evidence == REPLAYABLE)
-
-
-def _among(candidates: Sequence[Candidate], nodes: Collection[Address]) -> Sequence[Candidate]:
-    """Those that the user allows; all when there is no choice of theirs. Raises `NoNodes`."""
-    allowed = [candidate for candidate in candidates if not nodes or candidate.node in nodes]
-    if not allowed:
-        raise NoNodes(
-            f"None of the {len(nodes)} allowed nodes offers the model.",
-            remedy="Allow another node, or ask for a model that the allowed ones serve.",
-        )
-    return allowed
-
-
-def _demand(request: Request, most_tokens: int, max_price: Wei | None) -> Demand:
-    said = [turn.content for turn in request.messages]
-    said += [call.name + call.arguments for turn in request.messages for call in turn.tool_calls]
-    size = sum(len(text.encode()) for text in (request.text, *said)) + TEMPLATE_SPACE * len(request.tools.encode())
-    return Demand(size + BYTES_PER_TOKEN * len(request.tokens), len(request.messages), most_tokens, max_price)
-
-
-def _ceiling(candidates: Sequence[Candidate], demand: Demand) -> Wei:
-    """The user's ceiling, or room for the longest job at the dearest node; (19) then still checks its advert."""
-    if demand.max_price is not None:
-        return demand.max_price
-    dearest = max(candidate.offer.price(demand.most_prompt_tokens, demand.max_tokens) for candidate in candidates)
-    return Wei(min(dearest, HIGHEST_PRICE))
-
-
-def _all_too_dear(candidates: Sequence[Candidate], demand: Demand) -> NoNodes:
-    least = min(candidate.offer.price(1, demand.max_tokens) for candidate in candidates)
-    return NoNodes(
-        f"The job may cost {least} wei or more at any node, its ceiling is {demand.max_price} wei.",
-        remedy="Raise the ceiling or ask for fewer tokens.",
-    )
