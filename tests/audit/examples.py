@@ -84,12 +84,14 @@ class ExampleNode:
         chunks: Sequence[ChunkBody] = CHUNKS,
         *,
         anchor_by: Seconds = ANCHOR_BY,
+        template: Digest | None = None,
+        documents: tuple[Digest, ...] = (),
         **changes: object,
     ) -> Bundle:
         """One more job, answered, logged and promised; `changes` are fields of its leaf to falsify."""
         nonce = Digest(len(self.leaves).to_bytes(32, "big"))
         secret = bytes([7]) + nonce[1:]
-        request = encode_request(Request(messages=(Message("user", question),)))
+        request = encode_request(Request((Message("user", question),), template=template, documents=documents))
         commitment = commit_request(request_salt(secret), request)
         job = Job(
             CLIENT.address, MODEL, commitment, Sampling(64, stop=("###",)), Milliseconds(2**52), Wei(10**6), nonce

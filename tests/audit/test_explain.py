@@ -12,7 +12,7 @@ from tallynet.protocol.bundle import Bundle, write_bundle
 from tallynet.protocol.bundle_checks import NAMES
 from tallynet.protocol.bundle_link import write_link
 from tallynet.protocol.bundle_openings import open_part
-from tallynet.protocol.units import Seconds, prefixed
+from tallynet.protocol.units import Digest, Seconds, prefixed
 from tests.audit.examples import CLIENT, DOMAIN, NODE, ExampleNode, bundle
 from tests.audit.staging import Stage
 from tests.audit.suspects import Scene, scene
@@ -42,6 +42,7 @@ def _variants() -> dict[str, Bundle]:
         "part": replace(bundle(), opening=open_part(bundle().opening, [1])),
         "request": replace(bundle(), opening=open_part(bundle().opening, [], request=True)),
         "pending": ExampleNode().run(),
+        "made": ExampleNode().run(template=Digest(b"\xab" * 32), documents=(Digest(bytes(32)),) * 2),
         "long": node.anchored(long),
     }
 
@@ -81,6 +82,16 @@ async def test_offline_it_is_not_called_public(stage: Stage) -> None:
     assert "It has been public" not in found.words
     assert "That it is public." in found.words
     assert "Ask the chain as well: tallynet audit explain a.tally --network network.json" in found.words
+
+
+async def test_what_the_question_was_made_from_is_the_client_s_word(stage: Stage) -> None:
+    found = await stage.ran("explain", stage.save("a.tally", _variants()["made"]), "--offline")
+
+    assert "The client said what it made the question from." in found.words
+    assert "template abab…abab and 2 passages of documents" in found.words
+    assert "Nobody checked" in found.words
+    plain = await stage.ran("explain", stage.save("b.tally", bundle()), "--offline")
+    assert "made the question from" not in plain.words
 
 
 async def test_without_a_network_file_the_bundle_alone_is_explained(

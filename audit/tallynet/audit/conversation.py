@@ -7,24 +7,31 @@ from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.bundle_openings import Part, Whole, opened_request, opened_text
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.job import Task
-from tallynet.protocol.request import decode_request
+from tallynet.protocol.request import Request, decode_request
 
 NOT_OPEN = "(not open in this file)"
 
 
 def question(bundle: Bundle) -> str:
     """What was asked last, as far as the request is open and can be read."""
-    encoded = opened_request(bundle.opening)
-    if encoded is None:
+    if opened_request(bundle.opening) is None:
         return NOT_OPEN
-    try:
-        request = decode_request(encoded)
-    except InvalidJob:
+    request = read_request(bundle)
+    if request is None:
         return "(the request cannot be read)"
     if request.messages:
         return request.messages[-1].content
     said = request.text or f"({len(request.tokens)} token ids)"
     return f"how likely is this text: {said}" if bundle.job.job.task == Task.SCORE else said
+
+
+def read_request(bundle: Bundle) -> Request | None:
+    """The whole request; None when it is closed or cannot be read."""
+    encoded = opened_request(bundle.opening)
+    try:
+        return None if encoded is None else decode_request(encoded)
+    except InvalidJob:
+        return None
 
 
 def answer(bundle: Bundle) -> str:

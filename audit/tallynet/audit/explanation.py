@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tallynet.audit.claims import Level, level
-from tallynet.audit.conversation import answer, closed, question
+from tallynet.audit.conversation import answer, closed, question, read_request
 from tallynet.audit.verify import Verdict, Verification
 from tallynet.console.moments import moment
 from tallynet.protocol.bundle import AnchorRef, Bundle
@@ -15,6 +15,7 @@ from tallynet.protocol.bundle_checks import State
 from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.receipt import Receipt
+from tallynet.protocol.request import Request
 from tallynet.protocol.units import Seconds, prefixed, short
 
 FAILURES = {
@@ -88,6 +89,9 @@ def _proven(verification: Verification, bundle: Bundle) -> Iterator[Point]:
     yield _asking(bundle)
     yield _answering(bundle, Leaf.unpack(bundle.receipt.leaf))
     yield _sealing(bundle)
+    request = read_request(bundle)
+    if request is not None and (request.template or request.documents):
+        yield _making(request)
     if bundle.inclusion is None:
         yield _promising(bundle.receipt.receipt)
         return
@@ -132,6 +136,17 @@ def _sealing(bundle: Bundle) -> Point:
     return Point(
         "The words were sealed.",
         f"What both signed are seals: {seal} This file does not show the words; whoever does can show that they fit.",
+    )
+
+
+def _making(request: Request) -> Point:
+    count = len(request.documents)
+    sources = [f"template {short(request.template)}"] if request.template else []
+    sources += [f"{count} passage{'s' if count > 1 else ''} of documents"] if count else []
+    return Point(
+        "The client said what it made the question from.",
+        f"It sealed with the question a number for each: {' and '.join(sources)}. Whoever has them can compute the "
+        "same numbers. Nobody checked that the question comes from them, nor that they say what the answer says.",
     )
 
 
