@@ -14,7 +14,7 @@ from tallynet.protocol.job import Task
 from tallynet.protocol.leaf import Leaf, Status
 from tallynet.protocol.request import Request, decode_request
 from tallynet.protocol.score import SCORE_SAMPLING
-from tallynet.protocol.units import Wei
+from tallynet.protocol.units import Milliseconds, Wei
 from tests.client.hosted import HostedTransport
 from tests.client.scripted_node import PROMPT
 from tests.client.world import World
@@ -74,6 +74,18 @@ async def test_a_node_that_takes_more_is_found_out(world: World) -> None:
         await score(world, prompt_price=2, completion_price=1000, change_leaf=lambda leaf: leaf)
 
     assert caught.value.check == 12, "the ceiling is what all its tokens may cost as a prompt"
+
+
+async def test_the_speed_of_reading_is_not_taken_for_that_of_writing(world: World) -> None:
+    def at_length(leaf: Leaf) -> Leaf:
+        return changed_leaf(cheaply(leaf), started=Milliseconds(leaf.started - 1000))
+
+    await world.node(pieces=(FIRST, chunk()), change_leaf=at_length)
+    async with world.client() as client:
+        await client.score("tally-tiny", "é Tokyo.", top=2)
+        (standing,) = client._running()._standings.values()
+
+    assert standing.tokens_per_second is None
 
 
 async def test_without_likely_tokens(world: World) -> None:

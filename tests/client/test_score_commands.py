@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tallynet.client import score_commands
+from tallynet.client import commands, score_commands
+from tallynet.client.surprise import answer_map
 from tallynet.devnet.command import app
 from tests.client.hosted import HostedTransport
 from tests.client.test_commands import last_object
 from tests.client.test_score import cheaply
+from tests.client.world import World
 from tests.protocol.vectors_of_scores import FIRST, chunk
 
 TEXT = "In é Tokyo."
@@ -79,3 +81,24 @@ def test_a_file_that_is_no_text(run: Callable[..., Any], tmp_path: Path) -> None
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
 
     assert run("--file", str(tmp_path / "bytes")).exit_code == 2
+
+
+def test_an_answer_coloured_where_the_model_was_unsure(monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = HostedTransport({})
+    monkeypatch.setattr(commands, "open_client", lambda _, keep=True: transport.client())
+    command = ["ask", "tally-tiny", "What is the capital of Japan?", "--logprobs"]
+    shown = CliRunner().invoke(app, command, env={"COLUMNS": "80", "TERM": "dumb"})
+
+    assert shown.exit_code == 0, shown.output
+    assert "The capital of Japan is Tokyo." in shown.stdout
+    assert last_object(CliRunner().invoke(app, [*command, "--json"]))["logprobs"] == [-0.5, -0.25, -1.0, -0.125, -2.0]
+
+
+async def test_pieces_of_an_answer_are_as_warm_as_their_tokens_were_unlikely(world: World) -> None:
+    await world.node()
+    async with world.client() as client:
+        heat_map = answer_map(await client.ask("tally-tiny", "What is the capital of Japan?"))
+
+    assert [piece.text for piece in heat_map.pieces] == ["The capital", " of Japan", " is Tokyo."]
+    assert [piece.heat for piece in heat_map.pieces] == [0.0, 0.0, pytest.approx(0.2)]
+    assert heat_map.pieces[1].note == "2 tokens: 78 %, 37 %"

@@ -76,7 +76,7 @@ class EavesdroppingTransport:
 
 
 class _Overheard:
-    """One stream of one job."""
+    """One stream of jobs, one after another."""
 
     def __init__(self, honest: Stream, ear: Ear) -> None:
         self._honest = honest
@@ -120,7 +120,7 @@ class _Overheard:
 
     def _hear(self, frame: FromNode) -> None:
         if isinstance(frame, Accepted):
-            self._job = frame.job
+            self._job, self._chunks = frame.job, 0
         elif self._job is not None and isinstance(frame, Streamed):
             self._ear.hear_chunk(self._job, self._chunks, frame)
             self._chunks += 1

@@ -57,7 +57,7 @@ async def engine(nursery: trio.Nursery) -> AsyncIterator[Engine]:
 
 async def ask(engine: Engine, sampling: Sampling, number: int = 1, **wishes: Any) -> tuple[Generation, Read]:
     prompt = await engine.tokenize(Request(messages=QUESTION, **wishes))
-    generation = Generation(prompt, sampling, seed(number), wishes.get("schema", ""), wishes.get("logit_bias", ()))
+    generation = Generation(prompt, sampling, seed(number), **wishes)
     return generation, await read(engine, generation)
 
 

@@ -20,7 +20,7 @@ from tallynet.client.display import (
 )
 from tallynet.client.embedding import EmbedOptions
 from tallynet.client.market import ModelOnOffer
-from tallynet.client.showing import keep_answer, show_stream
+from tallynet.client.showing import keep_answer, show_answer, show_stream
 from tallynet.client.terms import DEADLINE_SECONDS, AskOptions
 from tallynet.console.terminal import FAILED, DebugOption, JsonOption, NetworkOption, Terminal, command
 from tallynet.protocol.advert import Offer
@@ -62,6 +62,7 @@ ConsentOption = Annotated[
 SchemaOption = Annotated[
     Path | None, typer.Option("--schema", help="A file with a JSON schema: the answer is JSON that satisfies it.")
 ]
+LogprobsOption = Annotated[bool, typer.Option("--logprobs", help="Show the whole answer, coloured where unsure.")]
 NoKeepOption = Annotated[bool, typer.Option("--no-keep", help="Do not keep the receipt in the receipts folder.")]
 
 
@@ -107,6 +108,7 @@ def ask(
     max_price: PriceOption = None,
     deadline: DeadlineOption = DEADLINE_SECONDS,
     anchor_wait: AnchorOption = ANCHOR_WAIT_SECONDS,
+    logprobs: LogprobsOption = False,
     audit_consent: ConsentOption = False,
     no_keep: NoKeepOption = False,
     network: NetworkOption = None,
@@ -130,9 +132,13 @@ def ask(
         )  # fmt: skip
         check_place(save)
         with open_client(network, keep=not no_keep) as client:
-            answer = show_stream(client.stream(model, request, **options), terminal)
+            if logprobs:
+                answer = show_answer(client, model, request, options, terminal)
+            else:
+                answer = show_stream(client.stream(model, request, **options), terminal)
             evidence = keep_answer(client, answer, save, anchor_wait, terminal) if save else answer.evidence
-        terminal.result(describe_answer(answer, evidence=evidence, saved=save))
+        told = describe_answer(answer, evidence=evidence, saved=save)
+        terminal.result({**told, "logprobs": list(answer.logprobs)} if logprobs else told)
         if not answer.status.finished:
             raise typer.Exit(FAILED)
 

@@ -20,6 +20,7 @@ from tallynet.network.discovery import ask_adverts, discover
 from tallynet.network.transport import PeerAddress, Transport
 from tallynet.protocol.advert import VerifiedAdvert
 from tallynet.protocol.errors import Deferred, Invalid, Misconfigured, NoNodes, Refused, TallyError, Unreachable
+from tallynet.protocol.job import Task
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.units import Address, ModelId, PeerId, prefixed
 
@@ -109,11 +110,11 @@ class Directory:
             raise NoNodes(f"Node {prefixed(node)} is not to be found.", remedy="Try again later: it may be restarting.")
         return PeerAddress(advert.advert.peer, advert.advert.addresses)
 
-    def note_answer(self, candidate: Candidate, leaf: Leaf) -> None:
-        """The node has given a verified answer, at the speed that its leaf says."""
+    def note_answer(self, candidate: Candidate, leaf: Leaf, task: int) -> None:
+        """The node has given a verified answer, at the speed that its leaf says; reading a text is no measure of it."""
         peer = candidate.peer.peer
         seconds = (leaf.ended - leaf.started) / 1000
-        if seconds and leaf.completion_tokens:
+        if seconds and leaf.completion_tokens and task != Task.SCORE:
             self._speeds[peer, leaf.model] = leaf.completion_tokens / seconds
         self._standings[peer] = replace(self._standing(peer), failures=0)
 

@@ -289,7 +289,7 @@ class Dispatch:
         self._conversation = None
         self._over = True
         self.ended_at = trio.current_time()
-        self._directory.note_answer(self.candidate, item.leaf)
+        self._directory.note_answer(self.candidate, item.leaf, self.order.job.job.task)
         return None
 
     async def _hang_up(self) -> None:

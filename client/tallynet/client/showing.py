@@ -8,9 +8,13 @@ from rich.text import Text
 from tallynet.client.answer import Answer, save_bundle
 from tallynet.client.blocking import BlockingStream, Client
 from tallynet.client.display import summary, write
+from tallynet.client.surprise import answer_map
+from tallynet.client.terms import AskOptions
+from tallynet.console.heat import print_heat
 from tallynet.console.moments import moment
 from tallynet.console.terminal import Terminal
 from tallynet.protocol.errors import Busy, Pending, Refused, Unreachable
+from tallynet.protocol.request import Request
 
 
 def show_stream(stream: BlockingStream, terminal: Terminal) -> Answer:
@@ -28,6 +32,15 @@ def show_stream(stream: BlockingStream, terminal: Terminal) -> Answer:
         if stream.finished:
             terminal.notes.print(summary(stream.answer))
     return stream.answer
+
+
+def show_answer(client: Client, model: str, request: Request, options: AskOptions, terminal: Terminal) -> Answer:
+    """Print the whole answer, coloured where the model was unsure, then the line about it."""
+    with terminal.notes.status("Waiting for the answer…"):
+        answer = client.ask(model, request, **options)
+    print_heat(terminal.out, answer_map(answer))
+    terminal.notes.print(summary(answer))
+    return answer
 
 
 def keep_answer(client: Client, answer: Answer, file: Path, seconds: float, terminal: Terminal) -> str:

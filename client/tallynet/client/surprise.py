@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from tallynet.client.answer import Answer
 from tallynet.client.score import Score
 from tallynet.console.heat import STEPS, HeatMap, Piece, shown
+from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.score import Likely
 from tallynet.protocol.units import prefixed
 
@@ -34,6 +35,14 @@ def score_map(score: Score) -> HeatMap:
     return HeatMap(f"How likely {score.answer.model_name} finds this text", (*context, *pieces), legend(), facts)
 
 
+def answer_map(answer: Answer) -> HeatMap:
+    """An answer as it was streamed, piece by piece: only the model's tokenizer knows which of a piece's characters are
+    which token's, so the mean of its tokens' logprobs gives the piece its colour."""
+    pieces = [_streamed(body) for body in answer.chunks]
+    facts = (("log-probability", f"{math.fsum(answer.logprobs):.6g}"), *_origin(answer))
+    return HeatMap(f"How sure {answer.model_name} was of its answer", pieces, legend(), facts)
+
+
 def legend() -> tuple[Piece, ...]:
     words = [f"≥ {LEVELS[0]:.0%}", *(f"< {level:.3g}" for level in LEVELS)]
     return tuple(Piece(f" {word} ", step / STEPS) for step, word in enumerate(words))
@@ -42,6 +51,14 @@ def legend() -> tuple[Piece, ...]:
 def probability(logprob: float) -> str:
     """For people: `42 %`, `0.03 %`."""
     return f"{100 * math.exp(logprob):.2g} %"
+
+
+def _streamed(body: ChunkBody) -> Piece:
+    if not body.tokens:
+        return Piece(body.text, 0.0)
+    each = ", ".join(probability(logprob) for logprob in body.logprobs)
+    mean = math.fsum(body.logprobs) / len(body.logprobs)
+    return Piece(body.text, heat_of(mean), f"{len(body.tokens)} tokens: {each}")
 
 
 def _note(logprob: float, likeliest: Sequence[Likely]) -> str:

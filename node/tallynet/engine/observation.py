@@ -76,12 +76,12 @@ class Observation:
     distances: tuple[float, ...]
     """Per group: how far the claimed sketch lies from the recomputed one, in units of the latter's size."""
     pairings: tuple[Pairing, ...]
-    barred: int | None = None
-    """The first token that the schema does not let come next."""
     exact_groups: int = 0
     """How many groups from the first on have the very hash, computed again token by token."""
     exact_tried: int = 0
     """How many groups that was tried for."""
+    barred: int | None = None
+    """The first token that the schema does not let come next."""
     notes: tuple[str, ...] = field(default=())
     """What could not be looked at, and why."""
 
