@@ -27,6 +27,7 @@ The engine for Hugging Face models, the only files that import torch and transfo
     embedding.py    EmbeddingEngine: vectors instead of tokens; embedder.py, how they are pooled and compared
     replay.py       a run made again with one prefill; scoring.py   its tokens; observation.py   what was found
     rescoring.py    a score made again
+    attribution.py  an answer attributed to the tokens of its prompt
     rehearsal.py    many generations without a server, for calibration; environments.py   where a node may have run
     tokenizer.py    requests into token ids; weights.py, hardware.py, warmup.py   loading and trying
     plan.py         what that will need of memory; joint_plan.py, budget.py   what several will need together
