@@ -3,14 +3,15 @@
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel, Field
 
 from tallynet.devnet.plan import DEFAULT_MODEL
 from tallynet.engine.grammar import Grammars
 from tallynet.engine.tokenizer import Tokenizer
-from tallynet.protocol.errors import InvalidJob
+from tallynet.protocol.errors import InvalidJob, Unreachable
 from tests.engine.checkpoints import VOCABULARY
 from tests.engine.conftest import Directory
 from tests.engine.translators import make_translator
@@ -130,6 +131,30 @@ def test_schema_that_costs_too_much_is_refused() -> None:
             grammars().guide(schema)
         except InvalidJob as refused:
             assert refused.check == 9
+
+
+def test_automaton_that_grows_too_large_ends_the_answer_and_tells_nothing_of_it() -> None:
+    members = {f"p{number}": {"type": ["string", "integer", "null"]} for number in range(600)}
+    guide = grammars().guide(json.dumps({"type": "object", "properties": members}))
+    with pytest.raises(Unreachable, match="cannot be followed any further") as lost:
+        guide.advance(tokenizer().encode_text("{")[-1])
+
+    assert "Tokens" not in lost.value.message
+
+
+def test_schemas_as_pydantic_writes_them_are_kept_to() -> None:
+    class Inner(BaseModel):
+        count: int = Field(ge=0, le=5, description="How many.")
+        note: str | None = None
+
+    class Outer(BaseModel):
+        name: str
+        inner: list[Inner]
+        kind: Literal["a", "b"]
+
+    good = '{"name":"x","inner":[{"count":5,"note":null}],"kind":"b"}'
+    assert lets_through(Outer.model_json_schema(), good)
+    assert not lets_through(Outer.model_json_schema(), good.replace("5", "6"))
 
 
 def test_tokens_of_every_family_are_read(checkpoint: Directory) -> None:

@@ -195,7 +195,7 @@ def check(value: Any, schema: Any) -> None:
         assert isinstance(value, bool)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(schema=schemas, heat=st.sampled_from([0, MILLION, 5 * MILLION]))
 def test_whatever_the_schema_the_answer_satisfies_it(schema: Any, heat: int) -> None:
     async def run() -> Read:

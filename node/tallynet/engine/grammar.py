@@ -58,7 +58,7 @@ class Guide:
         allowed = self._matcher.compute_logit_bias()
         if self._matcher.is_error():
             raise Unreachable(
-                f"the schema cannot be followed any further: {printable(self._matcher.get_error())}",
+                f"the schema cannot be followed any further: {_first_line(self._matcher)}",
                 remedy="Ask with a simpler schema.",
             )
         return allowed
@@ -103,7 +103,7 @@ class Grammars:
             raise _refused(str(error)) from error
         matcher = LLMatcher(self._tokens, grammar, log_level=0)
         if matcher.is_error():
-            raise _refused(matcher.get_error())
+            raise _refused(_first_line(matcher))
         return matcher
 
     def _read_tokens(self) -> LLTokenizer:
@@ -117,6 +117,11 @@ class Grammars:
         if tokens.decode_str(ids) != SAMPLE or self._tokenizer.decode(ids) != SAMPLE:
             raise _refused("this model's tokens do not make the text that their bytes say")
         return tokens
+
+
+def _first_line(matcher: LLMatcher) -> str:
+    """What is wrong. The lines below tell of the answer's text, which is nobody's business but the client's."""
+    return printable(matcher.get_error().partition("\n")[0])
 
 
 def _refused(why: str) -> InvalidJob:

@@ -10,7 +10,6 @@ With `tool_choice` `required`, or a name, the answer is held to the JSON of one 
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
@@ -19,6 +18,7 @@ from tallynet.client.gateway.faults import invalid
 from tallynet.client.wishes import write_json
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
+_CALLS = msgspec.json.Decoder(dict[str, object] | list[dict[str, object]])
 OBJECT: Mapping[str, object] = {"type": "object"}
 
 
@@ -200,7 +200,7 @@ def _as_templates_want(tool: ToolBody) -> dict[str, object]:
 def _read_calls(text: str, names: frozenset[str]) -> list[Call]:
     """The calls that a whole answer is; none when it is anything else."""
     try:
-        given = msgspec.json.decode(text, type=dict[str, Any] | list[dict[str, Any]])
+        given = _CALLS.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return []
     calls = [_call(one, names) for one in (given if isinstance(given, list) else [given])]
