@@ -27,7 +27,7 @@ layers: $(READY)
 	$(BIN)/lint-imports
 
 tests: $(READY)
-	$(BIN)/pytest -q --numprocesses auto --maxprocesses 8 --durations=15
+	$(BIN)/pytest -q --numprocesses auto --maxprocesses 8 --dist worksteal --durations=15
 
 torture: $(READY)  ## kill a node under load a thousand times, half an hour; KILLS=100 for less
 	$(BIN)/python -m tests.e2e.torture --kills $(or $(KILLS),1000)

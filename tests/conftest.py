@@ -1,8 +1,14 @@
 """What every test stands on: nothing is written into the folders of whoever runs them."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores: many tests wait for processes of their own, for sockets and for the chain."""
+    return 1 + (os.cpu_count() or 1)
 
 
 @pytest.fixture(autouse=True, scope="session")
