@@ -5,6 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 LANGCHAIN := $(VENV)-langchain
+LM_EVAL := $(VENV)-lm-eval
+
+# An environment for what brings a lot along: it sees all of $(VENV), which stays as it is.
+define beside
+$(PYTHON) -m venv $(1)
+$(1)/bin/python -c "import site, sysconfig, pathlib; pathlib.Path(sysconfig.get_path('purelib'), 'shared.pth').write_text('import site; site.addsitedir(\"$(abspath $(VENV))/lib/python%s/site-packages\")' % sysconfig.get_python_version())"
+endef
 
 .PHONY: demo test check lint types layers tests torture test-anvil test-upstream test-node test-api test-lm-eval \
 	test-langchain gas bench tiny-model evaluate-model smoke-suite vectors corpus contract clean
@@ -49,12 +56,12 @@ test-api: $(READY)  ## whatever comes to schemathesis, against the gateway's own
 	$(BIN)/pytest -q -m api -rs tests/client/gateway
 
 test-lm-eval: $(READY)  ## lm-evaluation-harness against the gateway: the figures of transformers' own
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lm-eval]'
-	$(BIN)/pytest -q -m lmeval -rs tests/client/gateway
+	$(call beside,$(LM_EVAL))
+	$(LM_EVAL)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt 'lm-eval[api]>=0.4.13,<0.5'
+	$(LM_EVAL)/bin/python -m pytest -q -m lmeval -rs tests/client/gateway
 
 test-langchain: $(READY)  ## LangChain's standard tests, in an environment of their own: they bring plugins of pytest
-	$(PYTHON) -m venv $(LANGCHAIN)
-	$(LANGCHAIN)/bin/python -c "import site, sysconfig, pathlib; pathlib.Path(sysconfig.get_path('purelib'), 'shared.pth').write_text('import site; site.addsitedir(\"$(abspath $(VENV))/lib/python%s/site-packages\")' % sysconfig.get_python_version())"
+	$(call beside,$(LANGCHAIN))
 	$(LANGCHAIN)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt 'langchain-core>=1,<2' 'langchain-tests>=1,<2'
 	$(LANGCHAIN)/bin/python -m pytest -q -m langchain -rs --benchmark-disable -o trio_mode=false -o asyncio_mode=auto \
 		-o asyncio_default_fixture_loop_scope=function tests/client/langchain
