@@ -9,6 +9,7 @@ model runs on a node, so that whatever is about a model's inside (tensors, devic
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -52,7 +53,7 @@ class Results(list[Any]):
         return tuple(answer.receipt for answer in self.answers)
 
 
-class Pipeline:
+class Pipeline(ABC):
     """One task with one model. Call it with one input, or with a list of them, which are asked at the same time."""
 
     task: str
@@ -86,8 +87,9 @@ class Pipeline:
         """The list that is returned; dictionaries, one for each input."""
         return values
 
+    @abstractmethod
     async def _run(self, client: AsyncClient, asked: Any, settings: Row, options: AskOptions) -> tuple[Any, Answer]:
-        raise NotImplementedError
+        """What one input becomes, and the answer that it is read from."""
 
     def _each(self, asked: Sequence[Any], run: Run, at_once: int, progress: bool) -> list[tuple[Any, Answer]]:
         with progress_bar(len(asked), shown=progress) as tell:

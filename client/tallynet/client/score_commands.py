@@ -22,10 +22,11 @@ from tallynet.client.display import describe_score, score_summary, score_table, 
 from tallynet.client.score import TOP, ScoreOptions
 from tallynet.client.surprise import score_map
 from tallynet.client.terms import DEADLINE_SECONDS
+from tallynet.client.text_file import read_text_file
 from tallynet.console.heat import print_heat, write_page
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, command
 from tallynet.protocol.errors import Misconfigured
-from tallynet.protocol.request import MAX_REQUEST_BYTES, MAX_TOP
+from tallynet.protocol.request import MAX_TOP
 
 TextArgument = Annotated[str | None, typer.Argument(help="The text; - reads it from stdin.", show_default=False)]
 FileOption = Annotated[
@@ -89,20 +90,7 @@ def _read(text: str | None, file: Path | None) -> str:
         raise Misconfigured(
             "One text is needed.", remedy="Write it in quotes after the model's name, or name a --file."
         )
-    words = read_text(text) if text is not None else _read_file(file or Path())
+    words = read_text(text) if text is not None else read_text_file(file or Path(), remedy="Score it in parts.")
     if not words:
         raise Misconfigured("The text is empty.", remedy="Write it in quotes after the model's name.")
     return words
-
-
-def _read_file(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_REQUEST_BYTES + 1)
-        if len(data) > MAX_REQUEST_BYTES:
-            raise Misconfigured(f"{path} has more than {MAX_REQUEST_BYTES} bytes.", remedy="Score it in parts.")
-        return data.decode()
-    except OSError as error:
-        raise Misconfigured(f"{path} cannot be read: {error.strerror}.", remedy="Name a text file.") from error
-    except UnicodeDecodeError as error:
-        raise Misconfigured(f"{path} is no UTF-8: {error}.", remedy="Convert it to UTF-8.") from error

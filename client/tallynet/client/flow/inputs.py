@@ -4,11 +4,11 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from tallynet.client.text_file import read_text_file
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.flow import Flow, Kind
 from tallynet.protocol.flow_plan import OpenedInput
 from tallynet.protocol.flow_template import Value
-from tallynet.protocol.request import MAX_REQUEST_BYTES
 
 
 def salted(inputs: Mapping[str, Value]) -> dict[str, OpenedInput]:
@@ -29,7 +29,7 @@ def read_inputs(flow: Flow, texts: Iterable[str]) -> dict[str, Value]:
                 f"{text[:60]!r} is no input of the flow {flow.name!r}.",
                 remedy=f"Give --input NAME=VALUE for each of: {', '.join(flow.inputs) or 'none'}.",
             )
-        whole = _file(Path(value[1:])) if value.startswith("@") else value
+        whole = read_text_file(Path(value[1:]), remedy="Shorten it.") if value.startswith("@") else value
         of_lines = value.startswith("@") and flow.inputs[name] is Kind.LIST
         given.setdefault(name, []).extend(
             [line for line in whole.splitlines() if line.strip()] if of_lines else [whole]
@@ -43,16 +43,3 @@ def _value(name: str, kind: Kind, values: list[str]) -> Value:
     if len(values) > 1:
         raise Misconfigured(f"The input {name!r} is one text and given {len(values)} times.", remedy="Give it once.")
     return values[0]
-
-
-def _file(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_REQUEST_BYTES + 1)
-        if len(data) > MAX_REQUEST_BYTES:
-            raise Misconfigured(f"{path} has more than {MAX_REQUEST_BYTES} bytes.", remedy="Shorten it.")
-        return data.decode()
-    except OSError as error:
-        raise Misconfigured(f"{path} cannot be read: {error.strerror}.", remedy="Name a text file.") from error
-    except UnicodeDecodeError as error:
-        raise Misconfigured(f"{path} is no UTF-8: {error}.", remedy="Convert it to UTF-8.") from error
