@@ -47,7 +47,8 @@ async def test_its_answers_are_those_of_the_engine_inside(apart: ApartEngine, en
         for generation in (greedy(), sampled(7)):
             here, there = await read(inside, generation), await read(apart, generation)
             assert (there.tokens, there.text, there.finish) == (here.tokens, here.text, here.finish)
-            assert there.logprobs == pytest.approx(here.logprobs)
+            # each measures for itself how many threads pay, and sums run in another order on another number of them
+            assert there.logprobs == pytest.approx(here.logprobs, abs=1e-4)
             assert len(read_records(there.evidence)) == len(read_records(here.evidence)) == 2
         nursery.cancel_scope.cancel()
     assert apart.info == inside.info
