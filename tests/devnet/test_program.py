@@ -48,7 +48,7 @@ async def test_a_later_end_is_told_too(tmp_path: Path) -> None:
             os.kill(ready.pid, signal.SIGKILL)
 
     (error,) = failure.value.exceptions
-    assert str(error).startswith("the chain was ended by SIGKILL. It last said:")
+    assert str(error).startswith("the chain was ended by SIGKILL.")  # it may not have said anything yet
 
 
 def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:

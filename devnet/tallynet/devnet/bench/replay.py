@@ -1,8 +1,14 @@
-"""What it costs to check a run, and to make it checkable: CPU time, on one thread on both sides of every ratio."""
+"""What it costs to check a run, and to make it checkable: CPU time, with as many threads on both sides of every ratio.
+
+They are as many as the engine chooses for a model of that size, since that is what a node generates with. Where it
+chooses several, one thread stands beside them, without an aim: further threads wait for memory when a run is generated
+alone, which is paid for in CPU time too, while they share the arithmetic of a replay.
+"""
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -17,6 +23,7 @@ from tallynet.engine.observation import Claim
 from tallynet.engine.rehearsal import rehearse
 from tallynet.engine.replay import Replayer
 from tallynet.engine.sketch import Recorder
+from tallynet.engine.warmup import try_out
 from tallynet.protocol.commitment import seed
 from tallynet.protocol.job import MILLION, Sampling
 
@@ -36,17 +43,20 @@ Say = Callable[[str], None]
 def measure_replay(folder: Path, say: Say, *, quick: bool, large: bool) -> list[Row]:
     """All rows; models go to `folder`. `quick` does everything once, small."""
     sizes = (TINY,) if quick else SIZES if large else SIZES[:1]
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return [row for size in sizes for row in _measure(size, folder, say, 1 if quick else 5)]
-    finally:
-        torch.set_num_threads(before)
+    return [row for size in sizes for row in _measure(size, folder, say, 1 if quick else 5)]
 
 
 def _measure(size: Size, folder: Path, say: Say, rounds: int) -> list[Row]:
     say(f"a model of {size.name}…")
     replayer = Replayer(make_llama(size, folder / size.name), choose_hardware("cpu", "float32"))
+    threads = try_out(replayer.model, 1).threads
+    with _on(threads):
+        rows = _compare(size, replayer, say, rounds)
+    rows.append(Row(f"threads_{size.name.lower()}", f"{size.name}: threads of all these", threads, ""))
+    return rows if threads == 1 else [*rows, _alone_on_one(size, replayer, say, rounds)]
+
+
+def _compare(size: Size, replayer: Replayer, say: Say, rounds: int) -> list[Row]:
     say(f"{size.name}: generating alone…")
     alone, alone_seconds = _generate(replayer, 1)
     say(f"{size.name}: generating {WIDE} at once…")
@@ -70,6 +80,25 @@ def _measure(size: Size, folder: Path, say: Say, rounds: int) -> list[Row]:
         at_most(f"evidence_{key}", f"{size.name}: evidence of decode", part, "%", MOST_PERCENT),
         at_most(f"evidence_16_{key}", f"{size.name}: the same, {WIDE} at once", wide_part, "%", MOST_PERCENT),
     ]  # fmt: skip
+
+
+def _alone_on_one(size: Size, replayer: Replayer, say: Say, rounds: int) -> Row:
+    say(f"{size.name}: the same on one thread…")
+    with _on(1):
+        claim, generation = _generate(replayer, 1)
+        replay = statistics.median(_replay(replayer, claim, TOKENS) for _ in range(rounds))
+    key, what = f"generation_one_thread_{size.name.lower()}", f"{size.name}: alone / replay, one thread"
+    return _cheaper(key, what, generation, replay)
+
+
+@contextmanager
+def _on(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _cheaper(key: str, what: str, generation: float, replay: float, least: float | None = None) -> Row:
