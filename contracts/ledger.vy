@@ -52,6 +52,7 @@ exports: (
     witness.anchor,
     witness.anchor_many,
     witness.record,
+    witness.attest,
     witness.verify,
     witness.head,
     witness.ring,

@@ -16,6 +16,10 @@ import signing
 uses: accounts
 
 
+# The largest rate, in millionths.
+MILLION: constant(uint32) = 1_000_000
+
+
 @external
 def anchor(size: uint64, root: bytes32, proof: DynArray[bytes32, 63]):
     """
@@ -63,6 +67,25 @@ def record(job: bytes32, request_hash: bytes32, output_hash: bytes32):
     """
     assert anchors.is_registered(accounts.state[msg.sender]), "ledger: node is not registered"
     log ILedger.Recorded(node=msg.sender, job=job, requestHash=request_hash, outputHash=output_hash)
+
+
+@external
+def attest(node: address, report: bytes32, size: uint64, confidence: uint32, at_most: uint32, at_least: uint32):
+    """
+    @notice Write what a sampling audit of `node` came to as an event. Anybody may, and nobody is convicted by it: whose
+            word counts is for its readers to say.
+    @param node Address of the audited node
+    @param report EIP-712 digest of the report, the one its auditor signs
+    @param size Leaves in the anchored log that was sampled, not more than the node has anchored
+    @param confidence Of both bounds, in millionths
+    @param at_most Part of the runs that is bad at most, in millionths
+    @param at_least Part of the runs that is bad at least, in millionths
+    """
+    assert max(confidence, at_most) <= MILLION and at_least <= at_most, "ledger: bound is no rate"
+    assert size > 0 and convert(size, uint256) <= anchors.size(accounts.state[node]), "ledger: size is not anchored"
+    log ILedger.Attested(
+        node=node, auditor=msg.sender, report=report, size=size, confidence=confidence, atMost=at_most, atLeast=at_least
+    )
 
 
 @external

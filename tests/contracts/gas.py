@@ -19,6 +19,7 @@ from tallynet.ledger.rules import sign_relay
 from tallynet.protocol.fault import Fault, Fork, LateAnchor, NotAPrefix, SignedPromise, TwoPromises, WrongLeaf
 from tallynet.protocol.keys import Key
 from tallynet.protocol.merkle import Tree
+from tests.contracts.machine import text
 from tests.contracts.meter import (
     ANSWER,
     BOND,
@@ -87,12 +88,14 @@ def measure(log: Tree) -> list[Row]:
     registering = [meter.register(NODE), meter.register(NODE)]
     recording = meter.call(NODE, "record", *[digest("anything")] * 3)
     first = meter.anchor(0, MILLION - 1)
+    attesting = meter.call(REPORTER, "attest", text(NODE.address), digest("a report"), 7, 950_000, 49_000, 0)
     return [
         row("deploy", [meter.deployed]),
         row("register", registering[:1]),
         row("register again", registering[1:]),
         row("record", [recording], jobs=1),
         row("anchor, first", [first]),
+        row("attest", [attesting]),
         *_anchors(meter),
         _relays(meter),
         *_slashings(meter),

@@ -36,6 +36,7 @@ def test_the_events_have_the_topics_that_are_looked_for() -> None:
         events.REGISTERED,
         events.ANCHORED,
         events.RECORDED,
+        events.ATTESTED,
         events.EXIT_BEGUN,
         events.WITHDRAWN,
         events.SLASHED,

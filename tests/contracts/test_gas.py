@@ -12,7 +12,16 @@ from tests.contracts.gas import SNAPSHOT, Row, measure, row
 from tests.contracts.meter import million
 
 TOLERANCE = 0.01
-TOLD = ["deploy", "register", "anchor, first", "anchor at 10^6, 1,000 more", "record", "begin_exit", "withdraw"]
+TOLD = [
+    "deploy",
+    "register",
+    "anchor, first",
+    "anchor at 10^6, 1,000 more",
+    "record",
+    "attest",
+    "begin_exit",
+    "withdraw",
+]
 TOLD += ["slash_late", "slash_leaf", "slash_pair", "slash_fork", "slash_prefix", "challenge", "answer", "finalize"]
 
 

@@ -295,6 +295,37 @@ def test_a_stranger_cannot_record(machine: Machine) -> None:
         machine.call(machine.node, "record", *[bytes(32)] * 3)
 
 
+# Attestations
+
+
+REPORT = b"\x07" * 32
+RATES = (950_000, 49_000, 0)
+
+
+def test_an_attestation_of_anybody_is_an_event_and_nothing_else(anchored: Machine) -> None:
+    before = anchored.entry()
+    auditor, node = named("auditor"), anchored.node.address
+    anchored.fund(auditor)
+    anchored.call(auditor, "attest", text(node), REPORT, 11, *RATES)
+    ((kind, indexed, data),) = anchored.events()
+
+    assert (kind, indexed) == (events.ATTESTED, [word(node), word(auditor.address)])
+    assert data == REPORT + b"".join(number.to_bytes(32, "big") for number in (11, *RATES))
+    assert anchored.entry() == before
+
+
+@pytest.mark.parametrize("size", [0, 12, 2**40])
+def test_an_attestation_of_a_log_that_is_not_anchored_is_refused(anchored: Machine, size: int) -> None:
+    with refuses("ledger: size is not anchored"):
+        anchored.call(anchored.node, "attest", text(anchored.node.address), REPORT, size, *RATES)
+
+
+@pytest.mark.parametrize("rates", [(1_000_001, 1, 0), (950_000, 1_000_001, 0), (950_000, 48_999, 49_000)])
+def test_an_attestation_of_no_rates_is_refused(anchored: Machine, rates: tuple[int, int, int]) -> None:
+    with refuses("ledger: bound is no rate"):
+        anchored.call(anchored.node, "attest", text(anchored.node.address), REPORT, 11, *rates)
+
+
 # Leaves
 
 

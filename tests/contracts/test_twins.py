@@ -1,14 +1,16 @@
 """The contract and its twin in memory, led through the same random lives: same refusals, same state, no coin lost."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tallynet.ledger.ledger import Statement
 from tallynet.ledger.memory import MemoryLedger
 from tallynet.protocol.errors import Refused
+from tallynet.protocol.job import MILLION
 from tallynet.protocol.units import Digest, JobId, Wei
 from tests.contracts.machine import CHAIN_ID, ETHER, START, UNBONDING, Machine, Reverted, named, text, tree
 
@@ -39,6 +41,13 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Attest:
+    node: int
+    size: int
+    at_most: int
+
+
+@dataclass(frozen=True)
 class BeginExit:
     operator: int
     node: int
@@ -55,7 +64,7 @@ class Wait:
     seconds: int
 
 
-Step = Register | PostHead | Record | BeginExit | Withdraw | Wait
+Step = Register | PostHead | Record | Attest | BeginExit | Withdraw | Wait
 WHO = st.integers(0, 1)
 OPERATOR_OF = st.sampled_from([0, 0, 0, 1])
 """Whose node it is: 0 the operator's own, 1 the other's."""
@@ -68,6 +77,7 @@ STEPS = st.one_of(
     st.builds(PostHead, WHO, SIZES, st.just(True), st.just(FROM_HEAD)),
     st.builds(PostHead, WHO, SIZES, st.booleans(), SIZES),
     st.builds(Record, WHO),
+    st.builds(Attest, WHO, SIZES, st.sampled_from([0, MILLION, MILLION + 1])),
     st.builds(BeginExit, OPERATOR_OF, WHO),
     st.builds(Withdraw, OPERATOR_OF, WHO),
     st.builds(Wait, st.sampled_from([1, UNBONDING // 2, UNBONDING])),
@@ -114,6 +124,14 @@ class Twins:
                 await self.compare(
                     lambda: self.machine.call(NODES[node], signature, job, WORD, WORD),
                     self.memory.record(NODES[node], job, Digest(WORD), Digest(WORD)),
+                )
+            case Attest(node, size, at_most):
+                self.jobs += 1  # a new report, as above
+                report = Digest(self.jobs.to_bytes(32, "big"))
+                said = Statement(report, size, MILLION, at_most, 0)
+                await self.compare(
+                    lambda: self.machine.call(OPERATORS[0], "attest", text(NODES[node].address), *astuple(said)),
+                    self.memory.attest(OPERATORS[0], NODES[node].address, said),
                 )
             case BeginExit(operator, node):
                 await self.compare(

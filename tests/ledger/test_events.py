@@ -8,7 +8,7 @@ from eth_abi.abi import encode
 
 from tallynet.ledger import events
 from tallynet.ledger.events import Log
-from tallynet.ledger.ledger import Challenge
+from tallynet.ledger.ledger import Challenge, Statement
 from tallynet.protocol.errors import ChainUnreachable
 from tallynet.protocol.fault import FaultKind
 from tallynet.protocol.units import Address, Digest, JobId, Seconds, Wei
@@ -27,17 +27,25 @@ REGISTERED = log(
 )
 ANCHORED = log(events.ANCHORED, NODE, data=encode(["uint64", "bytes32"], [7, C]))
 RECORDED = log(events.RECORDED, NODE, A, data=B + C)
+ATTESTED = log(
+    events.ATTESTED,
+    NODE,
+    OPERATOR,
+    data=encode(["bytes32", "uint64", "uint32", "uint32", "uint32"], [C, 7, 950_000, 49_000, 1_000]),
+)
 EXIT_BEGUN = log(events.EXIT_BEGUN, NODE, data=encode(["uint64"], [1_700_000_000]))
 WITHDRAWN = log(events.WITHDRAWN, NODE, OPERATOR, data=encode(["uint256"], [10**18]))
 SLASHED = log(events.SLASHED, NODE, OPERATOR, data=encode(["uint8", "uint256", "uint256"], [4, 10**17, 9 * 10**17]))
 CHALLENGED = log(
     events.CHALLENGED, NODE, OPERATOR, data=encode(["uint64", "uint256", "uint64"], [3, 10**16, 1_700_000_000])
 )
+STATEMENT = Statement(C, 7, 950_000, 49_000, 1_000)
 
 READERS: list[tuple[Log, Callable[[Log], object]]] = [
     (REGISTERED, events.registered),
     (ANCHORED, events.anchored),
     (RECORDED, events.recorded),
+    (ATTESTED, events.attested),
     (EXIT_BEGUN, events.exit_begun),
     (WITHDRAWN, events.withdrawn),
     (SLASHED, events.slashed),
@@ -49,6 +57,7 @@ def test_every_event_is_read() -> None:
     assert events.registered(REGISTERED) == events.Registered(NODE, OPERATOR, Wei(10**18), "/ip4/192.0.2.1/tcp/1")
     assert events.anchored(ANCHORED) == events.Anchored(NODE, 7, C)
     assert events.recorded(RECORDED) == events.Recorded(NODE, JobId(A), B, C)
+    assert events.attested(ATTESTED) == events.Attested(NODE, OPERATOR, STATEMENT)
     assert events.exit_begun(EXIT_BEGUN) == 1_700_000_000
     assert events.withdrawn(WITHDRAWN) == 10**18
     assert events.slashed(SLASHED) == events.Slashed(NODE, OPERATOR, FaultKind.FORK, Wei(10**17), Wei(9 * 10**17))
@@ -84,7 +93,13 @@ def test_a_log_of_another_shape_is_refused(valid: Log, read: Callable[[Log], obj
             read(broken)
 
 
-ADDRESSED = {"registered": REGISTERED, "anchored": ANCHORED, "recorded": RECORDED, "slashed": SLASHED}
+ADDRESSED = {
+    "registered": REGISTERED,
+    "anchored": ANCHORED,
+    "recorded": RECORDED,
+    "attested": ATTESTED,
+    "slashed": SLASHED,
+}
 
 
 @pytest.mark.parametrize("valid", [*ADDRESSED.values(), CHALLENGED], ids=[*ADDRESSED, "challenged"])
@@ -98,6 +113,15 @@ def test_a_word_that_is_no_address_is_refused(valid: Log) -> None:
 def test_an_anchor_of_impossible_size_is_refused(size: int) -> None:
     with pytest.raises(ChainUnreachable, match="size"):
         events.anchored(replace(ANCHORED, data=encode(["uint64", "bytes32"], [size, C])))
+
+
+@pytest.mark.parametrize(
+    "numbers", [(0, 1, 1, 0), (2**40, 1, 1, 0), (7, 1, 1, 2), (7, 10**6 + 1, 1, 0), (7, 1, 10**7, 0)]
+)
+def test_an_attestation_of_impossible_numbers_is_refused(numbers: tuple[int, ...]) -> None:
+    data = C + b"".join(number.to_bytes(32, "big") for number in numbers)
+    with pytest.raises(ChainUnreachable, match="size|bounds"):
+        events.attested(replace(ATTESTED, data=data))
 
 
 def test_a_time_out_of_bounds_is_refused() -> None:

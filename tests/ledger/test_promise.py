@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tallynet.ledger.ledger import Head, Ledger
+from tallynet.ledger.ledger import Head, Ledger, Statement
 from tallynet.protocol.errors import InvalidProof, Refused
 from tallynet.protocol.keys import Key
 from tallynet.protocol.merkle import MAX_SIZE, Tree, leaf_hash
@@ -235,6 +235,55 @@ async def test_two_outputs_of_one_job_are_both_on_record(ledger: Ledger) -> None
 
 async def test_a_stranger_cannot_record(world: World) -> None:
     await assert_refused(world.ledger.record(NODE, JOB, REQUEST, OUTPUT), "node is not registered")
+
+
+# Attestations
+
+
+SAID = Statement(Digest(b"\x07" * 32), 7, 950_000, 49_000, 0)
+
+
+async def test_an_auditor_without_a_stake_attests_what_he_found(ledger: Ledger) -> None:
+    await ledger.anchor(NODE, 7, TREE.root(7), [])
+    attestation = await ledger.attest(RIVAL, NODE.address, SAID)
+
+    assert (attestation.node, attestation.auditor) == (NODE.address, RIVAL.address)
+    assert attestation.statement == SAID
+    assert list(await ledger.attestations(NODE.address)) == [attestation]
+    assert await ledger.attestations(RIVAL.address) == []
+
+
+async def test_an_attestation_made_twice_is_posted_once(ledger: Ledger) -> None:
+    await ledger.anchor(NODE, 7, TREE.root(7), [])
+    attestation = await ledger.attest(RIVAL, NODE.address, SAID)
+    other = await ledger.attest(NODE, NODE.address, SAID)
+
+    assert await ledger.attest(RIVAL, NODE.address, SAID) == attestation
+    assert list(await ledger.attestations(NODE.address)) == [attestation, other]
+
+
+async def test_what_is_not_anchored_cannot_be_attested(ledger: Ledger) -> None:
+    await ledger.anchor(NODE, 6, TREE.root(6), [])
+    await assert_refused(ledger.attest(RIVAL, NODE.address, SAID), "size is not anchored")
+
+
+@pytest.mark.parametrize("said", [replace(SAID, size=0), replace(SAID, size=2**40)])
+async def test_no_log_of_such_a_size_can_be_attested(ledger: Ledger, said: Statement) -> None:
+    await assert_refused(ledger.attest(RIVAL, NODE.address, said), "size is not anchored")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        replace(SAID, at_least_millionths=49_001),
+        replace(SAID, at_least_millionths=-1),
+        replace(SAID, at_most_millionths=1_000_001),
+        replace(SAID, confidence_millionths=1_000_001),
+        replace(SAID, confidence_millionths=-1),
+    ],
+)
+async def test_a_bound_that_is_no_rate_is_refused(ledger: Ledger, said: Statement) -> None:
+    await assert_refused(ledger.attest(RIVAL, NODE.address, said), "bound is no rate")
 
 
 # Leaves

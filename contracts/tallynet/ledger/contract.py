@@ -12,9 +12,17 @@ from tallynet.ledger.contract_calls import Chain, topic
 from tallynet.ledger.contract_court import ContractCourt
 from tallynet.ledger.directory import Directory
 from tallynet.ledger.history import Mined
-from tallynet.ledger.ledger import Anchor, Head, NodeEntry, Relay, RunRecord
+from tallynet.ledger.ledger import Anchor, Attestation, Head, NodeEntry, Relay, RunRecord, Statement
 from tallynet.ledger.outbox import Pacing
-from tallynet.ledger.rules import check_anchor, check_digests, check_path, check_registration, check_relays, consent
+from tallynet.ledger.rules import (
+    check_anchor,
+    check_digests,
+    check_path,
+    check_registration,
+    check_relays,
+    check_statement,
+    consent,
+)
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidProof, Refused
 from tallynet.protocol.keys import Key
@@ -112,6 +120,20 @@ class ContractLedger(ContractCourt):
         found = await self._history.mined([events.RECORDED, topic(node)], from_block)
         return [_record(mined) for mined in found]
 
+    async def attest(self, auditor: Key, node: Address, statement: Statement) -> Attestation:
+        """Looks back as `record` does."""
+        check_statement(statement)
+        wanted = events.Attested(node, auditor.address, statement)
+        topics = [events.ATTESTED, topic(node), topic(auditor.address)]
+        if earlier := await self._history.newest(topics, lambda log: events.attested(log) == wanted, spans=1):
+            return _attestation(earlier)
+        receipt = await self._post(auditor, "attest", node, *astuple(statement))
+        return _attestation(await self._located(receipt, self._event(receipt, events.ATTESTED)))
+
+    async def attestations(self, node: Address, *, from_block: int = 0) -> Sequence[Attestation]:
+        found = await self._history.mined([events.ATTESTED, topic(node)], from_block)
+        return [_attestation(mined) for mined in found]
+
     async def verify(self, node: Address, leaf_hash: Digest, index: int, path: Sequence[Digest]) -> None:
         check_path(leaf_hash, index, path)
         if not await self._chain.is_logged(node, leaf_hash, index, path):
@@ -147,3 +169,8 @@ def _record(mined: Mined) -> RunRecord:
     log, event = mined.log, events.recorded(mined.log)
     run = (event.node, event.job, event.request_hash, event.output_hash)
     return RunRecord(*run, mined.time, log.block, log.transaction, mined.gas)
+
+
+def _attestation(mined: Mined) -> Attestation:
+    log, event = mined.log, events.attested(mined.log)
+    return Attestation(event.node, event.auditor, event.statement, mined.time, log.block, log.transaction, mined.gas)

@@ -8,16 +8,18 @@ matter: a multiaddr is any bytes, and bytes that are no text become U+FFFD rathe
 from dataclasses import dataclass
 from typing import Final, Never
 
-from tallynet.ledger.ledger import Challenge
+from tallynet.ledger.ledger import Challenge, Statement
 from tallynet.protocol.eip712 import keccak
 from tallynet.protocol.errors import ChainUnreachable
 from tallynet.protocol.fault import FaultKind
+from tallynet.protocol.job import MILLION
 from tallynet.protocol.merkle import MAX_SIZE
 from tallynet.protocol.units import Address, Digest, JobId, Seconds, Wei, prefixed
 
 REGISTERED: Final = keccak(b"Registered(address,address,uint256,string)")
 ANCHORED: Final = keccak(b"Anchored(address,uint64,bytes32)")
 RECORDED: Final = keccak(b"Recorded(address,bytes32,bytes32,bytes32)")
+ATTESTED: Final = keccak(b"Attested(address,address,bytes32,uint64,uint32,uint32,uint32)")
 EXIT_BEGUN: Final = keccak(b"ExitBegun(address,uint64)")
 WITHDRAWN: Final = keccak(b"Withdrawn(address,address,uint256)")
 SLASHED: Final = keccak(b"Slashed(address,address,uint8,uint256,uint256)")
@@ -64,6 +66,13 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Attested:
+    node: Address
+    auditor: Address
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True)
 class Slashed:
     node: Address
     reporter: Address
@@ -92,6 +101,17 @@ def recorded(log: Log) -> Recorded:
     _check_width(log, 64)
     _, node, job = _topics(log, RECORDED, 3)
     return Recorded(_address(log, node), JobId(job), Digest(log.data[:32]), Digest(log.data[32:]))
+
+
+def attested(log: Log) -> Attested:
+    _check_width(log, 160)
+    node, auditor = (_address(log, topic) for topic in _topics(log, ATTESTED, 3)[1:])
+    size, confidence, at_most, at_least = (_word(log, at) for at in range(1, 5))
+    if not 0 < size < MAX_SIZE:
+        _malformed(log, f"size {size} is not in 1..2**40-1")
+    if max(confidence, at_most) > MILLION or at_least > at_most:
+        _malformed(log, f"bounds of {at_least} and {at_most} millionths, with {confidence}")
+    return Attested(node, auditor, Statement(Digest(log.data[:32]), size, confidence, at_most, at_least))
 
 
 def exit_begun(log: Log) -> Seconds:

@@ -74,6 +74,34 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Statement:
+    """What a sampling audit came to. Rates are parts of all runs, in millionths, 0 … 1,000,000."""
+
+    report: Digest
+    """EIP-712 digest of the report: spec chapter 6, "Reports"."""
+    size: int
+    """Leaves in the anchored log that was sampled, 1 ≤ size < 2**40."""
+    confidence_millionths: int
+    """Of both bounds."""
+    at_most_millionths: int
+    at_least_millionths: int
+    """Not above `at_most_millionths`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """A statement as an event on the chain (`attest`). The contract takes anybody's: look whose it is."""
+
+    node: Address
+    auditor: Address
+    statement: Statement
+    time: Seconds
+    block: int
+    transaction: Digest
+    gas: int
+
+
+@dataclass(frozen=True, slots=True)
 class Slashing:
     """A stake that was taken, or would be."""
 
@@ -159,6 +187,12 @@ class Ledger(Protocol):
         record is returned. The contract itself takes repeats."""
 
     async def records(self, node: Address, *, from_block: int = 0) -> Sequence[RunRecord]: ...
+
+    async def attest(self, auditor: Key, node: Address, statement: Statement) -> Attestation:
+        """Write on the chain what a sampling audit of `node` came to. Safe to repeat, as `record` is."""
+
+    async def attestations(self, node: Address, *, from_block: int = 0) -> Sequence[Attestation]:
+        """What anybody attested of `node`, oldest first."""
 
     async def verify(self, node: Address, leaf_hash: Digest, index: int, path: Sequence[Digest]) -> None:
         """Ask the contract whether `leaf_hash` is leaf `index` of the anchored head; raises `InvalidProof`."""

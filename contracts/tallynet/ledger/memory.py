@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import trio
 
-from tallynet.ledger.ledger import Anchor, Head, NodeEntry, Relay, RunRecord
+from tallynet.ledger.ledger import Anchor, Attestation, Head, NodeEntry, Relay, RunRecord, Statement
 from tallynet.ledger.memory_blocks import Account, Block, Blocks, entry
 from tallynet.ledger.memory_court import MemoryCourt
 from tallynet.ledger.rules import (
@@ -21,6 +21,7 @@ from tallynet.ledger.rules import (
     check_digests,
     check_registration,
     check_relays,
+    check_statement,
     consent,
     consent_digest,
     refused,
@@ -174,6 +175,22 @@ class MemoryLedger(MemoryCourt):
     async def records(self, node: Address, *, from_block: int = 0) -> Sequence[RunRecord]:
         await trio.lowlevel.checkpoint()
         return [record for record in self._blocks.events(RunRecord, from_block) if record.node == node]
+
+    async def attest(self, auditor: Key, node: Address, statement: Statement) -> Attestation:
+        check_statement(statement)
+        for past in await self.attestations(node):
+            if (past.auditor, past.statement) == (auditor.address, statement):
+                return past
+        if statement.size > self._blocks.account(node).head.size:
+            raise refused("ledger: size is not anchored")
+        block = self._blocks.next()
+        attestation = Attestation(node, auditor.address, statement, block.time, block.number, block.transaction, 0)
+        self._blocks.seal({}, attestation)
+        return attestation
+
+    async def attestations(self, node: Address, *, from_block: int = 0) -> Sequence[Attestation]:
+        await trio.lowlevel.checkpoint()
+        return [one for one in self._blocks.events(Attestation, from_block) if one.node == node]
 
     async def verify(self, node: Address, leaf_hash: Digest, index: int, path: Sequence[Digest]) -> None:
         head = await self.head(node)

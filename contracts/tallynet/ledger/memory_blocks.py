@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TypeVar
 
-from tallynet.ledger.ledger import Anchor, Challenge, Head, NodeEntry, RunRecord, Slashing
+from tallynet.ledger.ledger import Anchor, Attestation, Challenge, Head, NodeEntry, RunRecord, Slashing
 from tallynet.protocol.fault import AnchoredAt
 from tallynet.protocol.units import ZERO_DIGEST, Address, Digest, Seconds, Wei
 
-Event = Anchor | RunRecord | Slashing
-E = TypeVar("E", Anchor, RunRecord, Slashing)
+Event = Anchor | RunRecord | Attestation | Slashing
+E = TypeVar("E", Anchor, RunRecord, Attestation, Slashing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ The rules of the contract itself are in `contracts/ledger.vy`; `memory` repeats 
 from collections.abc import Sequence
 from typing import Final
 
-from tallynet.ledger.ledger import Relay
+from tallynet.ledger.ledger import Relay, Statement
 from tallynet.protocol.eip712 import Domain, address, keccak, struct, uint
 from tallynet.protocol.errors import InvalidProof, Refused
+from tallynet.protocol.job import MILLION
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import LEAF_BYTES
 from tallynet.protocol.merkle import MAX_PATH, MAX_SIZE
@@ -91,6 +92,16 @@ def check_relays(relays: Sequence[Relay]) -> None:
         check_anchor(relay.size, relay.root, relay.proof)
         if len(relay.signature) != 65:
             raise refused("ledger: signature is not 65 bytes")
+
+
+def check_statement(statement: Statement) -> None:
+    """Raise `Refused` for a statement that the contract takes of no node."""
+    check_digests(statement.report)
+    least, most = statement.at_least_millionths, statement.at_most_millionths
+    if not (0 <= least <= most <= MILLION and 0 <= statement.confidence_millionths <= MILLION):
+        raise refused("ledger: bound is no rate")
+    if not 0 < statement.size < MAX_SIZE:
+        raise refused("ledger: size is not anchored")
 
 
 def check_index(index: int) -> None:
