@@ -7,7 +7,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallynet.ledger.ledger import Statement
+from tallynet.ledger.ledger import SampleBounds
 from tallynet.ledger.memory import MemoryLedger
 from tallynet.protocol.errors import Refused
 from tallynet.protocol.job import MILLION
@@ -128,7 +128,7 @@ class Twins:
             case Attest(node, size, at_most):
                 self.jobs += 1  # a new report, as above
                 report = Digest(self.jobs.to_bytes(32, "big"))
-                said = Statement(report, size, MILLION, at_most, 0)
+                said = SampleBounds(report, size, MILLION, at_most, 0)
                 await self.compare(
                     lambda: self.machine.call(OPERATORS[0], "attest", text(NODES[node].address), *astuple(said)),
                     self.memory.attest(OPERATORS[0], NODES[node].address, said),

@@ -8,7 +8,7 @@ from eth_abi.abi import encode
 
 from tallynet.ledger import events
 from tallynet.ledger.events import Log
-from tallynet.ledger.ledger import Challenge, Statement
+from tallynet.ledger.ledger import Challenge, SampleBounds
 from tallynet.protocol.errors import ChainUnreachable
 from tallynet.protocol.fault import FaultKind
 from tallynet.protocol.units import Address, Digest, JobId, Seconds, Wei
@@ -39,7 +39,7 @@ SLASHED = log(events.SLASHED, NODE, OPERATOR, data=encode(["uint8", "uint256", "
 CHALLENGED = log(
     events.CHALLENGED, NODE, OPERATOR, data=encode(["uint64", "uint256", "uint64"], [3, 10**16, 1_700_000_000])
 )
-STATEMENT = Statement(C, 7, 950_000, 49_000, 1_000)
+BOUNDS = SampleBounds(C, 7, 950_000, 49_000, 1_000)
 
 READERS: list[tuple[Log, Callable[[Log], object]]] = [
     (REGISTERED, events.registered),
@@ -57,7 +57,7 @@ def test_every_event_is_read() -> None:
     assert events.registered(REGISTERED) == events.Registered(NODE, OPERATOR, Wei(10**18), "/ip4/192.0.2.1/tcp/1")
     assert events.anchored(ANCHORED) == events.Anchored(NODE, 7, C)
     assert events.recorded(RECORDED) == events.Recorded(NODE, JobId(A), B, C)
-    assert events.attested(ATTESTED) == events.Attested(NODE, OPERATOR, STATEMENT)
+    assert events.attested(ATTESTED) == events.Attested(NODE, OPERATOR, BOUNDS)
     assert events.exit_begun(EXIT_BEGUN) == 1_700_000_000
     assert events.withdrawn(WITHDRAWN) == 10**18
     assert events.slashed(SLASHED) == events.Slashed(NODE, OPERATOR, FaultKind.FORK, Wei(10**17), Wei(9 * 10**17))

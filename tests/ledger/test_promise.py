@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tallynet.ledger.ledger import Head, Ledger, Statement
+from tallynet.ledger.ledger import Head, Ledger, SampleBounds
 from tallynet.protocol.errors import InvalidProof, Refused
 from tallynet.protocol.keys import Key
 from tallynet.protocol.merkle import MAX_SIZE, Tree, leaf_hash
@@ -240,7 +240,7 @@ async def test_a_stranger_cannot_record(world: World) -> None:
 # Attestations
 
 
-SAID = Statement(Digest(b"\x07" * 32), 7, 950_000, 49_000, 0)
+SAID = SampleBounds(Digest(b"\x07" * 32), 7, 950_000, 49_000, 0)
 
 
 async def test_an_auditor_without_a_stake_attests_what_he_found(ledger: Ledger) -> None:
@@ -248,7 +248,7 @@ async def test_an_auditor_without_a_stake_attests_what_he_found(ledger: Ledger) 
     attestation = await ledger.attest(RIVAL, NODE.address, SAID)
 
     assert (attestation.node, attestation.auditor) == (NODE.address, RIVAL.address)
-    assert attestation.statement == SAID
+    assert attestation.bounds == SAID
     assert list(await ledger.attestations(NODE.address)) == [attestation]
     assert await ledger.attestations(RIVAL.address) == []
 
@@ -268,7 +268,7 @@ async def test_what_is_not_anchored_cannot_be_attested(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("said", [replace(SAID, size=0), replace(SAID, size=2**40)])
-async def test_no_log_of_such_a_size_can_be_attested(ledger: Ledger, said: Statement) -> None:
+async def test_no_log_of_such_a_size_can_be_attested(ledger: Ledger, said: SampleBounds) -> None:
     await assert_refused(ledger.attest(RIVAL, NODE.address, said), "size is not anchored")
 
 
@@ -282,7 +282,7 @@ async def test_no_log_of_such_a_size_can_be_attested(ledger: Ledger, said: State
         replace(SAID, confidence_millionths=-1),
     ],
 )
-async def test_a_bound_that_is_no_rate_is_refused(ledger: Ledger, said: Statement) -> None:
+async def test_a_bound_that_is_no_rate_is_refused(ledger: Ledger, said: SampleBounds) -> None:
     await assert_refused(ledger.attest(RIVAL, NODE.address, said), "bound is no rate")
 
 

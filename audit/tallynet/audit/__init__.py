@@ -6,7 +6,8 @@ bundle as commands take it, show it and hand it on; `flow_audit`, a whole flow, 
 and `node_audit`, a node's whole log;
 `evidence` and `evidence_file`, faults found and written down; `slashing` and `challenging`, what the contract does
 about them; `own_receipts`, one's own runs; `replay` and `judgement`, a run made again, against `thresholds` that
-`calibration` and `scores` measure, with the exact numbers of `tails`; `node_watch` and `watch`, nodes from now on;
+`calibration` and `scores` measure, with the exact numbers of `tails`; `sample` and its siblings, what a block drew of a
+node's runs, and `attesting`, that on the chain; `node_watch` and `watch`, nodes from now on;
 `connection`, how chain and nodes are reached; `report` and its siblings, how it is told; `commands` and its siblings,
 `tallynet audit`.
 """

@@ -55,7 +55,8 @@ def attribute(
                 describe_attribution,
                 print_attribution,
             )
-            from tallynet.console.heat import write_page
+            from tallynet.console.heat import heat_page
+            from tallynet.console.page import write_page
             from tallynet.engine.attribution import Method
 
             known = [one.value for one in Method]
@@ -64,7 +65,7 @@ def attribute(
             wish = Wish(None if method == "auto" else Method(method), steps, token, since, device, dtype)
             found = attribute_run(bundle, model, wish, status.update)
         if html is not None:
-            write_page(attribution_map(found), html)
+            write_page(heat_page(attribution_map(found)), html)
         print_attribution(terminal.out, found)
         terminal.result(describe_attribution(found))
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from tallynet.audit.attest_commands import add_attest_commands
 from tallynet.audit.attribute_commands import add_attribute_commands
 from tallynet.audit.bundle_commands import add_bundle_commands
 from tallynet.audit.evaluation_commands import add_evaluation_commands
@@ -25,5 +26,6 @@ add_mine_commands(audit_app)
 add_watch_commands(audit_app)
 add_replay_commands(audit_app)
 add_sample_commands(audit_app)
+add_attest_commands(audit_app)
 add_evaluation_commands(audit_app)
 add_attribute_commands(audit_app)

@@ -51,6 +51,12 @@ SizeOption = Annotated[
 ReportOption = Annotated[
     Path | None, typer.Option("--report", help="Write the signed report to this file.", show_default=False)
 ]
+PageOption = Annotated[
+    Path | None, typer.Option("--html", help="Write the report as a page for people to this file.", show_default=False)
+]
+ReportArgument = Annotated[
+    Path, typer.Argument(help="The file that `audit sample --report` wrote.", show_default=False)
+]
 AuditorOption = Annotated[
     Path | None,
     typer.Option(
@@ -66,6 +72,7 @@ def sample(
     runs: RunsOption = None,
     size: SizeOption = None,
     report: ReportOption = None,
+    html: PageOption = None,
     peer: PeerOption = "",
     keystore: AuditorOption = None,
     device: DeviceOption = "auto",
@@ -102,11 +109,12 @@ def sample(
         signed = trio.run(_sample, known, node, given, size, bench, wish, key, terminal)
         if report is not None:
             write_report(report, signed)
-        _tell(terminal, signed)
+        _tell(terminal, signed, html)
 
 
 def check_report(
-    file: Annotated[Path, typer.Argument(help="The file that `audit sample --report` wrote.", show_default=False)],
+    file: ReportArgument,
+    html: PageOption = None,
     network: NetworkOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
@@ -125,7 +133,7 @@ def check_report(
         known, signed = read_network(network), read_report(file)
         check_statement(signed.report)
         trio.run(_check, known, signed)
-        _tell(terminal, signed)
+        _tell(terminal, signed, html)
 
 
 def add_sample_commands(app: typer.Typer) -> None:
@@ -168,10 +176,14 @@ async def _check(network: NetworkFile, signed: "SignedReport") -> None:
         await check_draw(signed.report, chain.ledger)
 
 
-def _tell(terminal: Terminal, signed: "SignedReport") -> None:
+def _tell(terminal: Terminal, signed: "SignedReport", html: Path | None) -> None:
+    from tallynet.audit.sample_page import sample_page
     from tallynet.audit.sample_report import describe_sample, print_sample
     from tallynet.audit.sample_statement import Standing, standing
+    from tallynet.console.page import write_page
 
+    if html is not None:
+        write_page(sample_page(signed), html)
     print_sample(terminal.out, signed.report)
     terminal.out.print(Text(f"Signed: digest {prefixed(signed.report.digest)}"), soft_wrap=True)
     terminal.result(describe_sample(signed))

@@ -27,7 +27,7 @@ def print_sample(out: Console, report: SampleReport) -> None:
     found = standing(report)
     out.print(Text(f"{found.upper()} ", style=STYLES[found]).append(f"node {report.node}", style="default"))
     out.print(Text(fill(report.says, width=out.width)))
-    for label, value in _rows(report):
+    for label, value in facts(report):
         out.print(Text(f"  {label:<9} ", style="dim").append(value, style="default"), soft_wrap=True)
     strange = [run for run in report.runs if run.outcome.judged and run.outcome is not Outcome.PASS]
     for run in strange[:SHOWN]:
@@ -35,6 +35,20 @@ def print_sample(out: Console, report: SampleReport) -> None:
     if len(strange) > SHOWN:
         out.print(Text(f"  … and {len(strange) - SHOWN} more; the report has them all."))
     print_open_questions(out, OPEN_QUESTIONS)
+
+
+def facts(report: SampleReport) -> list[tuple[str, str]]:
+    """What the statement rests on, as labels and values."""
+    counts = [(outcome, report.count(outcome)) for outcome in Outcome]
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts if count)
+    return [
+        ("drawn", f"{len(report.runs)} of {report.size:,} entries by block {report.draw_block}"),
+        ("outcomes", told or "none"),
+        ("together", report.together),
+        ("anchor", f"block {report.anchor_block}, root {report.root}"),
+        ("model", report.model),
+        ("auditor", f"{report.auditor}, {moment(Seconds(report.at))}"),
+    ]
 
 
 def describe_sample(signed: SignedReport) -> dict[str, object]:
@@ -52,19 +66,6 @@ def describe_sample(signed: SignedReport) -> dict[str, object]:
         **msgspec.to_builtins(report),
         "signature": signed.signature,
     }
-
-
-def _rows(report: SampleReport) -> list[tuple[str, str]]:
-    counts = [(outcome, report.count(outcome)) for outcome in Outcome]
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts if count)
-    return [
-        ("drawn", f"{len(report.runs)} of {report.size:,} entries by block {report.draw_block}"),
-        ("outcomes", told or "none"),
-        ("together", report.together),
-        ("anchor", f"block {report.anchor_block}, root {report.root}"),
-        ("model", report.model),
-        ("auditor", f"{report.auditor}, {moment(Seconds(report.at))}"),
-    ]
 
 
 def _line(run: SampledRun) -> str:

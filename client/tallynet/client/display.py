@@ -13,7 +13,7 @@ from tallynet.client.embedding import Embedding
 from tallynet.client.market import REPLAYABLE, ModelOnOffer
 from tallynet.client.score import Score
 from tallynet.client.surprise import probability
-from tallynet.console.heat import shown
+from tallynet.console.page import shown
 from tallynet.protocol.advert import Offer, VerifiedAdvert
 from tallynet.protocol.job import Task
 from tallynet.protocol.score import Likely

@@ -23,7 +23,8 @@ from tallynet.client.score import TOP, ScoreOptions
 from tallynet.client.surprise import score_map
 from tallynet.client.terms import DEADLINE_SECONDS
 from tallynet.client.text_file import read_text_file
-from tallynet.console.heat import print_heat, write_page
+from tallynet.console.heat import heat_page, print_heat
+from tallynet.console.page import write_page
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, command
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.request import MAX_TOP
@@ -74,7 +75,7 @@ def score(
         if save is not None:
             found.answer.save(save)
         if html is not None:
-            write_page(score_map(found), html)
+            write_page(heat_page(score_map(found)), html)
         if heat:
             print_heat(terminal.out, score_map(found))
         else:

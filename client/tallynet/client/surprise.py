@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from tallynet.client.answer import Answer
 from tallynet.client.score import Score
-from tallynet.console.heat import STEPS, HeatMap, Piece, shown
+from tallynet.console.heat import STEPS, HeatMap, Piece
+from tallynet.console.page import shown
 from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.score import Likely
 from tallynet.protocol.units import prefixed

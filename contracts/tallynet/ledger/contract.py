@@ -12,15 +12,15 @@ from tallynet.ledger.contract_calls import Chain, topic
 from tallynet.ledger.contract_court import ContractCourt
 from tallynet.ledger.directory import Directory
 from tallynet.ledger.history import Mined
-from tallynet.ledger.ledger import Anchor, Attestation, Head, NodeEntry, Relay, RunRecord, Statement
+from tallynet.ledger.ledger import Anchor, Attestation, Head, NodeEntry, Relay, RunRecord, SampleBounds
 from tallynet.ledger.outbox import Pacing
 from tallynet.ledger.rules import (
     check_anchor,
+    check_bounds,
     check_digests,
     check_path,
     check_registration,
     check_relays,
-    check_statement,
     consent,
 )
 from tallynet.protocol.eip712 import Domain
@@ -120,14 +120,14 @@ class ContractLedger(ContractCourt):
         found = await self._history.mined([events.RECORDED, topic(node)], from_block)
         return [_record(mined) for mined in found]
 
-    async def attest(self, auditor: Key, node: Address, statement: Statement) -> Attestation:
+    async def attest(self, auditor: Key, node: Address, bounds: SampleBounds) -> Attestation:
         """Looks back as `record` does."""
-        check_statement(statement)
-        wanted = events.Attested(node, auditor.address, statement)
+        check_bounds(bounds)
+        wanted = events.Attested(node, auditor.address, bounds)
         topics = [events.ATTESTED, topic(node), topic(auditor.address)]
         if earlier := await self._history.newest(topics, lambda log: events.attested(log) == wanted, spans=1):
             return _attestation(earlier)
-        receipt = await self._post(auditor, "attest", node, *astuple(statement))
+        receipt = await self._post(auditor, "attest", node, *astuple(bounds))
         return _attestation(await self._located(receipt, self._event(receipt, events.ATTESTED)))
 
     async def attestations(self, node: Address, *, from_block: int = 0) -> Sequence[Attestation]:
@@ -173,4 +173,4 @@ def _record(mined: Mined) -> RunRecord:
 
 def _attestation(mined: Mined) -> Attestation:
     log, event = mined.log, events.attested(mined.log)
-    return Attestation(event.node, event.auditor, event.statement, mined.time, log.block, log.transaction, mined.gas)
+    return Attestation(event.node, event.auditor, event.bounds, mined.time, log.block, log.transaction, mined.gas)

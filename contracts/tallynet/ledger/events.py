@@ -8,7 +8,7 @@ matter: a multiaddr is any bytes, and bytes that are no text become U+FFFD rathe
 from dataclasses import dataclass
 from typing import Final, Never
 
-from tallynet.ledger.ledger import Challenge, Statement
+from tallynet.ledger.ledger import Challenge, SampleBounds
 from tallynet.protocol.eip712 import keccak
 from tallynet.protocol.errors import ChainUnreachable
 from tallynet.protocol.fault import FaultKind
@@ -69,7 +69,7 @@ class Recorded:
 class Attested:
     node: Address
     auditor: Address
-    statement: Statement
+    bounds: SampleBounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def attested(log: Log) -> Attested:
         _malformed(log, f"size {size} is not in 1..2**40-1")
     if max(confidence, at_most) > MILLION or at_least > at_most:
         _malformed(log, f"bounds of {at_least} and {at_most} millionths, with {confidence}")
-    return Attested(node, auditor, Statement(Digest(log.data[:32]), size, confidence, at_most, at_least))
+    return Attested(node, auditor, SampleBounds(Digest(log.data[:32]), size, confidence, at_most, at_least))
 
 
 def exit_begun(log: Log) -> Seconds:

@@ -74,7 +74,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class SampleBounds:
     """What a sampling audit came to. Rates are parts of all runs, in millionths, 0 … 1,000,000."""
 
     report: Digest
@@ -90,11 +90,11 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """A statement as an event on the chain (`attest`). The contract takes anybody's: look whose it is."""
+    """Such bounds as an event on the chain (`attest`). The contract takes anybody's: look whose it is."""
 
     node: Address
     auditor: Address
-    statement: Statement
+    bounds: SampleBounds
     time: Seconds
     block: int
     transaction: Digest
@@ -188,7 +188,7 @@ class Ledger(Protocol):
 
     async def records(self, node: Address, *, from_block: int = 0) -> Sequence[RunRecord]: ...
 
-    async def attest(self, auditor: Key, node: Address, statement: Statement) -> Attestation:
+    async def attest(self, auditor: Key, node: Address, bounds: SampleBounds) -> Attestation:
         """Write on the chain what a sampling audit of `node` came to. Safe to repeat, as `record` is."""
 
     async def attestations(self, node: Address, *, from_block: int = 0) -> Sequence[Attestation]:

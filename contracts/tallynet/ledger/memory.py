@@ -12,16 +12,16 @@ from dataclasses import replace
 
 import trio
 
-from tallynet.ledger.ledger import Anchor, Attestation, Head, NodeEntry, Relay, RunRecord, Statement
+from tallynet.ledger.ledger import Anchor, Attestation, Head, NodeEntry, Relay, RunRecord, SampleBounds
 from tallynet.ledger.memory_blocks import Account, Block, Blocks, entry
 from tallynet.ledger.memory_court import MemoryCourt
 from tallynet.ledger.rules import (
     RING,
     check_anchor,
+    check_bounds,
     check_digests,
     check_registration,
     check_relays,
-    check_statement,
     consent,
     consent_digest,
     refused,
@@ -176,15 +176,15 @@ class MemoryLedger(MemoryCourt):
         await trio.lowlevel.checkpoint()
         return [record for record in self._blocks.events(RunRecord, from_block) if record.node == node]
 
-    async def attest(self, auditor: Key, node: Address, statement: Statement) -> Attestation:
-        check_statement(statement)
+    async def attest(self, auditor: Key, node: Address, bounds: SampleBounds) -> Attestation:
+        check_bounds(bounds)
         for past in await self.attestations(node):
-            if (past.auditor, past.statement) == (auditor.address, statement):
+            if (past.auditor, past.bounds) == (auditor.address, bounds):
                 return past
-        if statement.size > self._blocks.account(node).head.size:
+        if bounds.size > self._blocks.account(node).head.size:
             raise refused("ledger: size is not anchored")
         block = self._blocks.next()
-        attestation = Attestation(node, auditor.address, statement, block.time, block.number, block.transaction, 0)
+        attestation = Attestation(node, auditor.address, bounds, block.time, block.number, block.transaction, 0)
         self._blocks.seal({}, attestation)
         return attestation
 

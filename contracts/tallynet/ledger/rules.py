@@ -6,7 +6,7 @@ The rules of the contract itself are in `contracts/ledger.vy`; `memory` repeats 
 from collections.abc import Sequence
 from typing import Final
 
-from tallynet.ledger.ledger import Relay, Statement
+from tallynet.ledger.ledger import Relay, SampleBounds
 from tallynet.protocol.eip712 import Domain, address, keccak, struct, uint
 from tallynet.protocol.errors import InvalidProof, Refused
 from tallynet.protocol.job import MILLION
@@ -94,13 +94,13 @@ def check_relays(relays: Sequence[Relay]) -> None:
             raise refused("ledger: signature is not 65 bytes")
 
 
-def check_statement(statement: Statement) -> None:
-    """Raise `Refused` for a statement that the contract takes of no node."""
-    check_digests(statement.report)
-    least, most = statement.at_least_millionths, statement.at_most_millionths
-    if not (0 <= least <= most <= MILLION and 0 <= statement.confidence_millionths <= MILLION):
+def check_bounds(bounds: SampleBounds) -> None:
+    """Raise `Refused` for bounds that the contract takes of no node."""
+    check_digests(bounds.report)
+    least, most = bounds.at_least_millionths, bounds.at_most_millionths
+    if not (0 <= least <= most <= MILLION and 0 <= bounds.confidence_millionths <= MILLION):
         raise refused("ledger: bound is no rate")
-    if not 0 < statement.size < MAX_SIZE:
+    if not 0 < bounds.size < MAX_SIZE:
         raise refused("ledger: size is not anchored")
 
 
