@@ -24,7 +24,7 @@ async def test_a_good_node_has_its_statement_and_every_run(made: Scene) -> None:
 
     assert '<b class="good">GOOD</b>' in page and report.says in page
     assert page.count('<i class="pass" title=') == OUTCOMES.count(Outcome.PASS)
-    assert all(f'title="entry {run.index}: {run.outcome}"' in page for run in report.runs)
+    assert all(f'title="entry {run.index}, {run.outcome}"' in page for run in report.runs)
     assert f"{report.at_most_millionths / 10_000:.2f} %" in page
     assert "Runs that did not pass" not in page
     for word in (report.root, report.auditor, report.model, "that the answers are true"):

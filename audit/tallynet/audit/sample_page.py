@@ -48,8 +48,7 @@ def _tiles(stated: Statement, confidence_millionths: int) -> str:
 
 
 def _square(run: SampledRun) -> str:
-    told = f"entry {run.index}: {run.outcome}" + (f". {run.says}" if run.says else "")
-    return f'<i class="{run.outcome}" title="{safe(told)}">{LETTERS.get(run.outcome, "")}</i>'
+    return f'<i class="{run.outcome}" title="{safe(_told(run))}">{LETTERS.get(run.outcome, "")}</i>'
 
 
 def _legend(runs: Iterable[SampledRun]) -> str:
@@ -63,7 +62,11 @@ def _legend(runs: Iterable[SampledRun]) -> str:
 def _strange(runs: Iterable[SampledRun]) -> str:
     """Those that were judged and did not pass, each with its reason."""
     strange = [run for run in runs if run.outcome.judged and run.outcome is not Outcome.PASS]
-    return _items("Runs that did not pass", [f"entry {run.index}, {run.outcome}: {run.says}" for run in strange])
+    return _items("Runs that did not pass", [_told(run) for run in strange])
+
+
+def _told(run: SampledRun) -> str:
+    return f"entry {run.index}, {run.outcome}" + (f": {run.says}" if run.says else "")
 
 
 def _items(heading: str, sentences: Iterable[str]) -> str:

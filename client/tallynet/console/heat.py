@@ -14,7 +14,7 @@ from rich.text import Text
 from tallynet.console.page import definitions, render_page, safe, shown
 
 WARM = ("#fff2dd", "#ffdfae", "#ffc373", "#fb9a3a", "#e8690b")
-COLD = ("#e6f0fb", "#c3dcf5", "#93bfea", "#5d9bdb", "#2d72c4")
+COLD = ("#e6f0fb", "#c3dcf5", "#93bfea", "#6aa5e2", "#4187d3")
 """Five steps each, from the palest."""
 
 STEPS = len(WARM)
