@@ -15,7 +15,6 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tallynet.audit.tile_rows import Rows
-from tallynet.audit.whole_file import write_whole
 from tallynet.ledger.ledger import Anchor
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidProof, Misconfigured
@@ -24,6 +23,7 @@ from tallynet.protocol.merkle import Frontier
 from tallynet.protocol.receipt import MAX_LOG_SIZE
 from tallynet.protocol.tiles import MAX_LEVEL, TILE_WIDTH
 from tallynet.protocol.units import Address, Digest, JobId, Seconds
+from tallynet.protocol.whole_file import write_whole
 
 MAGIC = b"tallynet-audit@v1\n"
 MAX_STATE_BYTES = 2**30
