@@ -9,7 +9,7 @@ import pytest
 
 from tallynet.audit.anchoring import Chain, reference
 from tallynet.audit.evaluation_verify import ReportVerification, not_proven, verify_report_offline, verify_report_online
-from tallynet.audit.verify import Verdict
+from tallynet.audit.verdict import Verdict
 from tallynet.evaluation.report import Report, decode_report, encode_report
 from tallynet.evaluation.report_file import write_report
 from tallynet.ledger.memory import MemoryLedger

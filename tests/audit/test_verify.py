@@ -8,7 +8,8 @@ import pytest
 
 from tallynet.audit.anchoring import Chain, reference
 from tallynet.audit.claims import Level, level, not_proven
-from tallynet.audit.verify import Verdict, verify_offline, verify_online
+from tallynet.audit.verdict import Verdict
+from tallynet.audit.verify import verify_offline, verify_online
 from tallynet.ledger.memory import MemoryLedger
 from tallynet.network.log_reader import LogReader
 from tallynet.network.memory import MemoryNetwork, MemoryTransport

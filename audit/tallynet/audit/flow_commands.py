@@ -10,7 +10,7 @@ from tallynet.audit.connection import open_chain
 from tallynet.audit.flow_audit import FlowVerification, Tell, audit_flow_offline, audit_flow_online
 from tallynet.audit.flow_report import describe_flow, print_flow, print_step
 from tallynet.audit.inspection import EXIT_CODES, OfflineOption, known_network, trust_in
-from tallynet.audit.verify import Verdict
+from tallynet.audit.verdict import Verdict
 from tallynet.console.network_file import NetworkFile
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, command
 from tallynet.protocol.errors import Misconfigured

@@ -23,7 +23,7 @@ from tallynet.audit.report import (
     print_upgrade,
     print_verification,
 )
-from tallynet.audit.verify import Verdict
+from tallynet.audit.verdict import Verdict
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, command
 from tallynet.evaluation.report_file import holds_report
 from tallynet.protocol.bundle_checks import CheckResult
