@@ -17,7 +17,8 @@ from tallynet.network.log_reader import LogReader
 from tallynet.protocol.bundle import attach_anchor, read_bundle, write_bundle
 from tallynet.protocol.bundle_checks import CheckResult, State
 from tallynet.protocol.errors import NodeUnreachable
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Address, Seconds
 from tests.audit.examples import DOMAIN
 from tests.audit.staging import Stage

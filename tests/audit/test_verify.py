@@ -17,7 +17,8 @@ from tallynet.network.transport import PeerAddress
 from tallynet.protocol.bundle import Bundle, attach_anchor, write_bundle
 from tallynet.protocol.bundle_checks import CheckResult, State
 from tallynet.protocol.errors import ChainUnreachable, NodeUnreachable, Refused
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Address, Digest, Seconds
 from tallynet.protocol.wire import LOG_PROTOCOL
 from tests.audit.examples import ANCHOR_BY, DOMAIN, OPERATOR, STRANGER, ExampleNode, ForgetfulLedger
