@@ -15,7 +15,8 @@ from trio.testing import MockClock
 
 from tallynet.audit.anchoring import Chain
 from tallynet.audit.node_audit import NodeVerdict, audit_node
-from tallynet.audit.verify import Verdict, verify_offline, verify_online
+from tallynet.audit.verdict import Verdict
+from tallynet.audit.verify import verify_offline, verify_online
 from tallynet.devnet.fixture import Devnet, open_devnet
 from tallynet.ledger import Anchor, Ledger
 from tallynet.network.frames import FROM_NODE, receive_frame, send_frame

@@ -13,7 +13,7 @@ import trio
 from typer.testing import CliRunner
 
 from tallynet.audit.flow_audit import audit_flow_offline
-from tallynet.audit.verify import Verdict
+from tallynet.audit.verdict import Verdict
 from tallynet.client.flow import parse_definition, run_flow
 from tallynet.console.network_file import write_network
 from tallynet.devnet.command import app

@@ -19,7 +19,8 @@ from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.job import Job, Sampling, sign_job
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.note import write_checkpoint_note, write_key_note
 from tallynet.protocol.receipt import sign_receipt
 from tallynet.protocol.request import Message, Request, encode_request

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tallynet.audit.bundle_file import read_file, replace_file, write_file
+from tallynet.audit.bundle_file import read_file, write_file
 from tallynet.protocol.bundle import MAX_BUNDLE_BYTES, read_bundle, write_bundle
 from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.errors import InvalidBundle, Misconfigured
@@ -24,7 +24,7 @@ def test_the_file_is_replaced_with_its_permissions(tmp_path: Path) -> None:
     path = saved(tmp_path)
     path.chmod(0o600)
 
-    replace_file(path, bundle())
+    write_file(path, bundle())
 
     assert read_bundle(read_file(path)) == bundle()
     assert path.stat().st_mode & 0o777 == 0o600
@@ -36,7 +36,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     link = tmp_path / "link.tally"
     link.symlink_to(path)
 
-    replace_file(link, bundle())
+    write_file(link, bundle())
 
     assert link.is_symlink()
     assert read_bundle(read_file(path)) == bundle()
@@ -49,7 +49,7 @@ def test_the_old_file_stands_when_the_new_one_cannot_be_written(tmp_path: Path) 
     assert isinstance(opening, Whole)
 
     with pytest.raises(InvalidBundle):
-        replace_file(path, replace(bundle(), opening=replace(opening, request=bytes(MAX_BUNDLE_BYTES))))
+        write_file(path, replace(bundle(), opening=replace(opening, request=bytes(MAX_BUNDLE_BYTES))))
 
     assert path.read_text() == OLD
     assert list(tmp_path.iterdir()) == [path]

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tallynet.audit.commands import audit_app
-from tallynet.audit.verify import Verdict, verify_offline
+from tallynet.audit.verdict import Verdict
+from tallynet.audit.verify import verify_offline
 from tallynet.protocol.bundle import write_bundle
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.units import Address

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tallynet.audit.verify import Verdict, verify_offline
+from tallynet.audit.verdict import Verdict
+from tallynet.audit.verify import verify_offline
 from tallynet.protocol.bundle import write_bundle
 from tallynet.protocol.errors import InvalidCheckpoint
 from tallynet.protocol.note import NoteSignature, read_checkpoint_note, read_note

@@ -9,7 +9,7 @@ import pytest
 
 from tallynet.audit.anchoring import Chain, reference
 from tallynet.audit.evaluation_verify import ReportVerification, not_proven, verify_report_offline, verify_report_online
-from tallynet.audit.verify import Verdict
+from tallynet.audit.verdict import Verdict
 from tallynet.evaluation.report import Report, decode_report, encode_report
 from tallynet.evaluation.report_file import write_report
 from tallynet.ledger.memory import MemoryLedger
@@ -17,7 +17,8 @@ from tallynet.network.log_reader import LogReader
 from tallynet.protocol.bundle import attach_anchor, read_bundle, write_bundle
 from tallynet.protocol.bundle_checks import CheckResult, State
 from tallynet.protocol.errors import NodeUnreachable
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Address, Seconds
 from tests.audit.examples import DOMAIN
 from tests.audit.staging import Stage

@@ -6,7 +6,8 @@ import trio
 from tallynet.audit.fetching import ask_ahead
 from tallynet.audit.tile_rows import TileRows
 from tallynet.protocol.errors import NodeUnreachable
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.tiles import TILE_WIDTH, Tile, tiles, write_tile
 
 

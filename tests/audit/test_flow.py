@@ -8,7 +8,7 @@ import pytest
 
 from tallynet.audit.anchoring import Chain
 from tallynet.audit.flow_audit import audit_flow_offline, audit_flow_online
-from tallynet.audit.verify import Verdict
+from tallynet.audit.verdict import Verdict
 from tallynet.ledger.memory import MemoryLedger
 from tallynet.protocol.bundle import read_bundle
 from tallynet.protocol.flow_closing import close_inputs

@@ -18,7 +18,8 @@ from tallynet.protocol.errors import ChainUnreachable, Misconfigured, NodeUnreac
 from tallynet.protocol.fault import FaultKind, NotAPrefix
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import LEAF_BYTES, Leaf
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.tiles import TILE_WIDTH
 from tallynet.protocol.units import Address, Digest, Milliseconds, PeerId, Wei
 from tallynet.protocol.wire import LOG_PROTOCOL

@@ -8,7 +8,8 @@ import pytest
 from tallynet.ledger.memory import MemoryLedger
 from tallynet.protocol.bundle import read_bundle, write_bundle
 from tallynet.protocol.bundle_link import write_link
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Seconds
 from tests.audit.examples import ExampleNode
 from tests.audit.staging import Stage

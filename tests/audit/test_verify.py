@@ -8,7 +8,8 @@ import pytest
 
 from tallynet.audit.anchoring import Chain, reference
 from tallynet.audit.claims import Level, level, not_proven
-from tallynet.audit.verify import Verdict, verify_offline, verify_online
+from tallynet.audit.verdict import Verdict
+from tallynet.audit.verify import verify_offline, verify_online
 from tallynet.ledger.memory import MemoryLedger
 from tallynet.network.log_reader import LogReader
 from tallynet.network.memory import MemoryNetwork, MemoryTransport
@@ -16,7 +17,8 @@ from tallynet.network.transport import PeerAddress
 from tallynet.protocol.bundle import Bundle, attach_anchor, write_bundle
 from tallynet.protocol.bundle_checks import CheckResult, State
 from tallynet.protocol.errors import ChainUnreachable, NodeUnreachable, Refused
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Address, Digest, Seconds
 from tallynet.protocol.wire import LOG_PROTOCOL
 from tests.audit.examples import ANCHOR_BY, DOMAIN, OPERATOR, STRANGER, ExampleNode, ForgetfulLedger

@@ -3,7 +3,8 @@
 from tallynet.devnet.bench.report import Row
 from tallynet.ledger.ledger import Ledger
 from tallynet.protocol.keys import Key
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Digest, JobId, Wei
 
 OPERATOR, NODE = (Key(bytes(31) + bytes([number])) for number in (1, 2))

@@ -18,7 +18,7 @@ from tallynet.protocol.errors import NodeUnreachable, TallyError
 from tallynet.protocol.job import Task, verify_job
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
-from tallynet.protocol.merkle import Tree
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.note import write_checkpoint_note, write_key_note
 from tallynet.protocol.receipt import sign_receipt
 from tallynet.protocol.units import Digest, JobId, Milliseconds, ModelId, Seconds, TokenIds, Wei

@@ -54,7 +54,7 @@ async def test_a_node_with_a_free_line_is_asked_first(world: World) -> None:
     best, other = await world.node(tokens_per_second=1000), await world.node()
     async with world.client() as client:
         await client.ask("tally-tiny", "Japan?")
-        directory = client._running()
+        directory = client._session.directory
         held = [directory.lines.line(best.transport.peer) for _ in range(48)]
         for line in held:
             await line.take()

@@ -9,9 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tallynet.client import client as client_module
 from tallynet.client import commands, document_command, summary_command, task_commands
-from tallynet.client.client import AsyncClient, wall_clock
+from tallynet.client import session as session_module
+from tallynet.client.session import Session, wall_clock
 from tallynet.console.network_file import write_network
 from tallynet.ledger.memory import MemoryLedger
 from tests.client.hosted import HostedTransport
@@ -40,12 +40,12 @@ def user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HostedTran
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TALLYNET_CONFIG", str(tmp_path))
     monkeypatch.setenv("TALLYNET_NETWORK", str(tmp_path / "network.json"))
-    monkeypatch.setattr(client_module, "_open_transport", lambda: transport)
+    monkeypatch.setattr(session_module, "_open_transport", lambda: transport)
 
-    async def chain(_: AsyncClient) -> MemoryLedger:
+    async def chain(_: Session) -> MemoryLedger:
         return transport.ledger
 
-    monkeypatch.setattr(AsyncClient, "_chain", chain)
+    monkeypatch.setattr(Session, "chain", chain)
     yield transport
 
 

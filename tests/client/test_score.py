@@ -83,7 +83,7 @@ async def test_the_speed_of_reading_is_not_taken_for_that_of_writing(world: Worl
     await world.node(pieces=(FIRST, chunk()), change_leaf=at_length)
     async with world.client() as client:
         await client.score("tally-tiny", "é Tokyo.", top=2)
-        (standing,) = client._running()._standings.values()
+        (standing,) = client._session.directory._standings.values()
 
     assert standing.tokens_per_second is None
 

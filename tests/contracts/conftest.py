@@ -2,7 +2,7 @@
 
 import pytest
 
-from tallynet.protocol.merkle import Tree
+from tallynet.protocol.merkle_tree import Tree
 from tests.contracts.machine import tree
 
 

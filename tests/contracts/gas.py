@@ -18,7 +18,7 @@ from tallynet.ledger.compile import SOURCES
 from tallynet.ledger.rules import sign_relay
 from tallynet.protocol.fault import Fault, Fork, LateAnchor, NotAPrefix, SignedPromise, TwoPromises, WrongLeaf
 from tallynet.protocol.keys import Key
-from tallynet.protocol.merkle import Tree
+from tallynet.protocol.merkle_tree import Tree
 from tests.contracts.machine import text
 from tests.contracts.meter import (
     ANSWER,

@@ -17,7 +17,8 @@ from tallynet.ledger.rules import RING, consent
 from tallynet.protocol.eip712 import Domain, keccak
 from tallynet.protocol.fault import AnchoredAt, Fault, Witness
 from tallynet.protocol.keys import Key
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Address, Digest, Seconds
 
 ETHER = 10**18

@@ -16,7 +16,8 @@ from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.fault import Fault
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import LEAF_BYTES
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Address
 from tests.contracts.machine import ETHER, calldata, text
 from tests.protocol.examples import digest

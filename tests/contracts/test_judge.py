@@ -13,7 +13,7 @@ from tallynet.ledger.contract_court import accusation
 from tallynet.ledger.rules import relay_digest
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.fault import Fork, LateAnchor, NotAPrefix, TwoPromises, WrongLeaf
-from tallynet.protocol.merkle import Tree
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import ZERO_DIGEST, Digest
 from tests.contracts.machine import CHAIN_ID, ETHER, START, UNBONDING, Machine, Reverted, named, refuses, word
 from tests.protocol.examples import digest

@@ -8,7 +8,7 @@ import pytest
 
 from tallynet.protocol import merkle
 from tallynet.protocol.errors import InvalidProof
-from tallynet.protocol.merkle import Tree
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Digest
 from tests.contracts.machine import Machine, Reverted, tree
 

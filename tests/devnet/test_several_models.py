@@ -71,7 +71,7 @@ async def test_a_model_that_the_node_does_not_serve_is_not_found(client: AsyncCl
 
 async def test_the_speed_of_one_model_is_not_taken_for_that_of_another(client: AsyncClient) -> None:
     await client.ask("fake", "Hello?", max_tokens=20)
-    directory = client._running()
+    directory = client._session.directory
     (fake,), (parrot,) = [await directory.find(name) for name in NAMES]
 
     assert fake.standing.tokens_per_second is not None

@@ -8,7 +8,7 @@ import trio
 from tallynet.network.log_reader import LogReader
 from tallynet.protocol.errors import NodeUnreachable
 from tallynet.protocol.leaf import Leaf
-from tallynet.protocol.merkle import Tree
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.receipt import Receipt, VerifiedReceipt
 from tallynet.protocol.units import Digest, JobId
 from tallynet.protocol.wire import MAX_ENTRIES

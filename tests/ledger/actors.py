@@ -17,7 +17,8 @@ from tallynet.protocol.fault import (
 )
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import LEAF_BYTES
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Address, Digest
 from tests.protocol.faults import Signer
 

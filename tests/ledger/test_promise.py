@@ -8,7 +8,8 @@ import pytest
 from tallynet.ledger.ledger import Head, Ledger, SampleBounds
 from tallynet.protocol.errors import InvalidProof, Refused
 from tallynet.protocol.keys import Key
-from tallynet.protocol.merkle import MAX_SIZE, Tree, leaf_hash
+from tallynet.protocol.merkle import MAX_SIZE, leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import ZERO_DIGEST, Digest, JobId, Seconds, Wei
 from tests.ledger.worlds import (
     CONFIRMATIONS,

@@ -11,7 +11,8 @@ from tallynet.ledger.ledger import Ledger
 from tallynet.ledger.memory import MemoryLedger
 from tallynet.ledger.outbox import Pacing
 from tallynet.protocol.keys import Key
-from tallynet.protocol.merkle import Tree, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Wei
 
 ETHER = Wei(10**18)

@@ -14,7 +14,7 @@ from tallynet.network.transport import PeerAddress, Stream
 from tallynet.protocol import merkle
 from tallynet.protocol.checkpoint import Checkpoint, sign_checkpoint
 from tallynet.protocol.errors import Busy, Invalid, InvalidCheckpoint, InvalidFrame, NodeUnreachable, Refused
-from tallynet.protocol.merkle import Tree
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.note import write_checkpoint_note, write_key_note
 from tallynet.protocol.tiles import Tile, write_bundle, write_tile
 from tallynet.protocol.wire import LOG_PROTOCOL, AskCheckpoint, AskFile, File, Frame, Head, LogAsk, ProofPath, Rejected

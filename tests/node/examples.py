@@ -22,7 +22,7 @@ from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.job import Job, Sampling, sign_job
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf, Status
-from tallynet.protocol.merkle import Tree
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.request import Message, Request, encode_request
 from tallynet.protocol.units import (
     ZERO_DIGEST,

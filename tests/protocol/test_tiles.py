@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tallynet.protocol import merkle
 from tallynet.protocol.errors import Invalid, InvalidFrame, InvalidProof
 from tallynet.protocol.leaf import LEAF_BYTES
-from tallynet.protocol.merkle import Tree
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.tiles import (
     BUNDLE_BYTES,
     MAX_PATH_CHARACTERS,

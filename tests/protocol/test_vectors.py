@@ -35,6 +35,7 @@ from tallynet.protocol.job import Job, Sampling
 from tallynet.protocol.keys import Key, address_of, address_of_peer, check_signed_by, peer_id_of, recover
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.manifest import Manifest, ManifestFile
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.note import (
     NodeVerifier,
     read_checkpoint_note,
@@ -363,7 +364,7 @@ def test_a_note_is_refused(case: Any) -> None:
 
 def test_tiles_have_their_names_and_bytes() -> None:
     file = VECTORS["tiles.json"]
-    tree = merkle.Tree(merkle.leaf_hash(number.to_bytes(4, "big")) for number in range(1000))
+    tree = Tree(merkle.leaf_hash(number.to_bytes(4, "big")) for number in range(1000))
     leaves, bundle = list(hexes(file["bundle"]["leaves"])), hexed(file["bundle"]["data"])
 
     assert [str(tile) for tile in tiles(1000)] == file["paths"]

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tallynet.protocol import merkle
-from tallynet.protocol.merkle import MAX_SIZE, Tree
+from tallynet.protocol.merkle import MAX_SIZE
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Digest
 from tests.protocol.examples import digest
 from tests.protocol.json_form import write

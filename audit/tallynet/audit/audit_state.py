@@ -15,15 +15,15 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tallynet.audit.tile_rows import Rows
-from tallynet.audit.whole_file import write_whole
 from tallynet.ledger.ledger import Anchor
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidProof, Misconfigured
 from tallynet.protocol.job import Bytes20, Bytes32
-from tallynet.protocol.merkle import Frontier
+from tallynet.protocol.merkle_tree import Frontier
 from tallynet.protocol.receipt import MAX_LOG_SIZE
 from tallynet.protocol.tiles import MAX_LEVEL, TILE_WIDTH
 from tallynet.protocol.units import Address, Digest, JobId, Seconds
+from tallynet.protocol.whole_file import write_whole
 
 MAGIC = b"tallynet-audit@v1\n"
 MAX_STATE_BYTES = 2**30

@@ -24,12 +24,12 @@ from tallynet.audit.inspection import (
     known_network,
     read_source,
 )
-from tallynet.audit.whole_file import write_whole
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, Terminal, command
 from tallynet.protocol.bundle import Bundle, write_bundle
 from tallynet.protocol.bundle_link import write_link
 from tallynet.protocol.bundle_openings import open_part
 from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.whole_file import write_whole
 
 
 class Form(StrEnum):

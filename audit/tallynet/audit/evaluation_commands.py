@@ -11,7 +11,7 @@ from tallynet.audit.inspection import EXIT_CODES, trust_in
 from tallynet.audit.progress import show_progress
 from tallynet.audit.replay_commands import ContextOption, DeviceOption, DtypeOption, ModelOption, ThresholdsOption
 from tallynet.audit.report import print_check
-from tallynet.audit.verify import Say, Verdict
+from tallynet.audit.verdict import Say, Verdict
 from tallynet.console.network_file import NetworkFile
 from tallynet.console.terminal import DebugOption, JsonOption, Terminal, command
 from tallynet.protocol.bundle_checks import CheckResult

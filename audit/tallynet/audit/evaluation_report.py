@@ -7,7 +7,7 @@ from rich.text import Text
 
 from tallynet.audit.evaluation_verify import ReportVerification, not_proven
 from tallynet.audit.report import COLOURS
-from tallynet.audit.verify import Verdict
+from tallynet.audit.verdict import Verdict
 from tallynet.console.moments import moment
 from tallynet.evaluation.table import bias_remarks, describe_evaluation, metrics_table
 from tallynet.protocol.bundle import read_bundle

@@ -17,7 +17,7 @@ from tallynet.audit.anchoring import (
     read_anchors,
 )
 from tallynet.audit.evaluation_places import check_places
-from tallynet.audit.verify import Say, Verdict
+from tallynet.audit.verdict import Checked, Record, Say
 from tallynet.evaluation.report import Report, anchor_closing, decode_report
 from tallynet.evaluation.report_checks import NAMES, Opened, check_report, fault, passed
 from tallynet.protocol.bundle import Bundle
@@ -27,34 +27,20 @@ from tallynet.protocol.errors import InvalidBundle, InvalidReport
 
 
 @dataclass(frozen=True, slots=True)
-class ReportVerification:
-    """Everything that was found."""
+class ReportVerification(Checked[InvalidReport]):
+    """Everything that was found about a report."""
 
-    results: tuple[CheckResult, ...]
-    """In order; ends with the failed one, if one failed."""
     report: Report | None
     """Completed where it could be; None when not even check (1) held."""
     opened: Opened | None
     completed: bool
     """Whether `report` has an anchor that the file does not have."""
-    failure: InvalidReport | None
-
-    @property
-    def verdict(self) -> Verdict:
-        if self.failure is not None:
-            return Verdict.FAILED
-        waiting = any(result.state is State.PENDING for result in self.results)
-        return Verdict.PENDING if waiting else Verdict.OK
-
-    def state(self, number: int) -> State | None:
-        """How check `number` ended; None when it was not reached."""
-        return next((result.state for result in self.results if result.number == number), None)
 
 
 def verify_report_offline(data: bytes, domain: Domain | None, say: Say) -> ReportVerification:
     """Checks (1) to (10), with nothing but the file and the `domain` of a trusted network."""
     record = _Record(say)
-    with record.failure():
+    with record.until_failure():
         opened = record.check_file(data, domain)
         record.check_closing(opened.closing)
         record.skip_rest("offline")
@@ -67,7 +53,7 @@ async def verify_report_online(data: bytes, chain: Chain, say: Say) -> ReportVer
     Raises `Unreachable` or `Refused` when the chain, or the node of a closing run without anchor, does not help.
     """
     record = _Record(say)
-    with record.failure():
+    with record.until_failure():
         opened = record.check_file(data, chain.ledger.domain)
         closing = await record.complete_closing(opened.closing, chain)
         record.check_closing(closing)
@@ -95,20 +81,14 @@ def not_proven(verification: ReportVerification) -> Sequence[str]:
     return found
 
 
-class _Record:
+class _Record(Record[InvalidReport]):
     """What has been found so far."""
 
     def __init__(self, say: Say) -> None:
-        self._say = say
-        self._results: list[CheckResult] = []
+        super().__init__(NAMES, say)
         self._report: Report | None = None
         self._opened: Opened | None = None
         self._completed = False
-        self._failure: InvalidReport | None = None
-
-    def add(self, result: CheckResult) -> None:
-        self._results.append(result)
-        self._say(result)
 
     def check_file(self, data: bytes, domain: Domain | None) -> Opened:
         """Checks (1) to (9)."""
@@ -145,25 +125,16 @@ class _Record:
         # (13) the contract's present head of that node is this anchor or a longer log
         self.add(await check_head(closing.node, closing.inclusion.anchor, chain.ledger))
 
-    def skip_rest(self, why: str) -> None:
-        for number in range(self._results[-1].number + 1, max(NAMES) + 1):
-            self.add(CheckResult(number, NAMES[number], State.SKIPPED, why))
-
     @contextmanager
-    def failure(self) -> Iterator[None]:
+    def until_failure(self) -> Iterator[None]:
         """The first check that fails ends the block, and is the last result."""
         try:
             yield
         except InvalidReport as error:
-            self._fail(error)
+            self.fail(error)
         except InvalidBundle as error:  # of the closing run: (9), its path from the log, is (10) here
             number = 10 if error.check == 9 else error.check or 11
-            self._fail(fault(number, f"the closing run: {error.message}", error))
-
-    def _fail(self, error: InvalidReport) -> None:
-        self._failure = error
-        number = error.check or 1
-        self.add(CheckResult(number, NAMES[number], State.FAILED, error.message))
+            self.fail(fault(number, f"the closing run: {error.message}", error))
 
     def verification(self) -> ReportVerification:
-        return ReportVerification(tuple(self._results), self._report, self._opened, self._completed, self._failure)
+        return ReportVerification(tuple(self.results), self.failure, self._report, self._opened, self._completed)

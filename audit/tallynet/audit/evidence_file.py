@@ -15,11 +15,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tallynet.audit.evidence import describe_fault, fault_key
-from tallynet.audit.whole_file import read_whole, write_whole
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidEvidence
 from tallynet.protocol.fault import Fault
 from tallynet.protocol.units import Address, prefixed, printable
+from tallynet.protocol.whole_file import read_whole, write_whole
 
 SUFFIX = ".evidence"
 MAX_EVIDENCE_BYTES = 64 * 1024

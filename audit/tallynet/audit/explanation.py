@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from tallynet.audit.claims import Level, level
 from tallynet.audit.conversation import answer, closed, question, read_request
-from tallynet.audit.verify import Verdict, Verification
+from tallynet.audit.verdict import Verdict
+from tallynet.audit.verify import Verification
 from tallynet.console.moments import moment
 from tallynet.protocol.bundle import AnchorRef, Bundle
 from tallynet.protocol.bundle_checks import State

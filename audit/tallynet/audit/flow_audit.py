@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tallynet.audit.anchoring import Chain
-from tallynet.audit.verify import Verdict, Verification, verify_online
+from tallynet.audit.verdict import Verdict
+from tallynet.audit.verify import Verification, verify_online
 from tallynet.protocol.bundle import write_bundle
 from tallynet.protocol.bundle_checks import State
 from tallynet.protocol.eip712 import Domain

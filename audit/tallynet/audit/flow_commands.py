@@ -10,13 +10,13 @@ from tallynet.audit.connection import open_chain
 from tallynet.audit.flow_audit import FlowVerification, Tell, audit_flow_offline, audit_flow_online
 from tallynet.audit.flow_report import describe_flow, print_flow, print_step
 from tallynet.audit.inspection import EXIT_CODES, OfflineOption, known_network, trust_in
-from tallynet.audit.verify import Verdict
-from tallynet.audit.whole_file import read_whole, write_whole
+from tallynet.audit.verdict import Verdict
 from tallynet.console.network_file import NetworkFile
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, command
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.flow_checks import CheckedResult
 from tallynet.protocol.flow_file import MAX_FLOW_BYTES, write_flow
+from tallynet.protocol.whole_file import mode_of, read_whole, write_whole
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The .flow.tally file.", show_default=False)]
 KeepOption = Annotated[bool, typer.Option("--no-upgrade", help="Leave the file as it is.")]
@@ -73,7 +73,7 @@ def _save(found: FlowVerification, file: Path) -> tuple[bool, str]:
     if found.completed is None or found.verdict is Verdict.FAILED:
         return False, ""
     try:
-        write_whole(file, write_flow(found.completed), "flow file", file.stat().st_mode & 0o777)
+        write_whole(file, write_flow(found.completed), "flow file", mode_of(file, new=0o600))
     except Misconfigured as error:
         return False, f"Anchors were found and could not be saved: {error.message}"
     return True, f"Anchors were found and saved in {file.name}."

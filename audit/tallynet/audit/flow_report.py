@@ -8,7 +8,7 @@ from rich.text import Text
 from tallynet.audit.conversation import excerpt
 from tallynet.audit.flow_audit import FlowLine, FlowVerification
 from tallynet.audit.report import COLOURS, MARKS
-from tallynet.audit.verify import Verdict
+from tallynet.audit.verdict import Verdict
 from tallynet.protocol.bundle_checks import State
 from tallynet.protocol.flow_checks import CheckedResult
 from tallynet.protocol.flow_template import Value

@@ -13,7 +13,7 @@ from tallynet.protocol import merkle
 from tallynet.protocol.errors import InvalidCheckpoint, InvalidReceipt, InvalidSignature
 from tallynet.protocol.keys import check_signed_by
 from tallynet.protocol.leaf import Leaf
-from tallynet.protocol.merkle import Frontier
+from tallynet.protocol.merkle_tree import Frontier
 from tallynet.protocol.units import Digest, JobId
 
 CONVICTED = "Use another node; what it signed and what it shows are together the evidence against it."

@@ -9,7 +9,8 @@ import typer
 
 from tallynet.audit.bundle_file import read_file
 from tallynet.audit.connection import open_chain
-from tallynet.audit.verify import Say, Verdict, Verification, verify_offline, verify_online
+from tallynet.audit.verdict import Say, Verdict
+from tallynet.audit.verify import Verification, verify_offline, verify_online
 from tallynet.console.network_file import NetworkFile, default_path, read_network
 from tallynet.console.terminal import DONE, FAILED, PENDING
 from tallynet.evaluation.report_file import holds_report

@@ -18,7 +18,7 @@ from tallynet.ledger.ledger import Anchor
 from tallynet.network.log_reader import LogReader
 from tallynet.protocol.checkpoint import Checkpoint, SignedCheckpoint
 from tallynet.protocol.errors import Invalid, InvalidCheckpoint, InvalidProof, Refused
-from tallynet.protocol.merkle import Frontier
+from tallynet.protocol.merkle_tree import Frontier
 from tallynet.protocol.note import read_checkpoint_note
 from tallynet.protocol.tiles import TILE_WIDTH, Tile, bundles
 from tallynet.protocol.units import Address, Seconds, prefixed

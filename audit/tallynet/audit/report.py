@@ -7,7 +7,8 @@ from rich.text import Text
 
 from tallynet.audit.claims import level, not_proven
 from tallynet.audit.conversation import answer, closed, describe_opening, excerpt, opened, question
-from tallynet.audit.verify import Verdict, Verification
+from tallynet.audit.verdict import Verdict
+from tallynet.audit.verify import Verification
 from tallynet.console.moments import moment
 from tallynet.protocol.bundle import AnchorRef, Bundle
 from tallynet.protocol.bundle_checks import CheckResult, State

@@ -15,7 +15,6 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tallynet.audit.judgement import Verdict
-from tallynet.audit.whole_file import read_whole, write_whole
 from tallynet.protocol import eip712
 from tallynet.protocol.draw import MAX_DRAWN
 from tallynet.protocol.eip712 import Domain
@@ -24,6 +23,7 @@ from tallynet.protocol.job import MILLION
 from tallynet.protocol.keys import Key, check_signed_by
 from tallynet.protocol.receipt import MAX_LOG_SIZE
 from tallynet.protocol.units import Address, Digest, Signature, prefixed, printable
+from tallynet.protocol.whole_file import read_whole, write_whole
 
 MAX_REPORT_BYTES = 2**20
 """Largest file; 1024 runs need half of it."""

@@ -4,67 +4,39 @@
 the chain and the node's log on the way. What none of this proves is said in `claims`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 
 from tallynet.audit.anchoring import Chain, check_head, check_in_time, check_known, complete, read_anchors
+from tallynet.audit.verdict import Checked, Record, Say
 from tallynet.protocol.bundle import Bundle, BundleFile, parse_bundle
 from tallynet.protocol.bundle_checks import (
     NAMES,
-    CheckResult,
-    State,
     check_inclusion,
     check_statements,
     passed,
-    skipped,
 )
 from tallynet.protocol.bundle_link import unwrap
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidBundle
 from tallynet.protocol.units import short
 
-Say = Callable[[CheckResult], None]
-"""Hears every result as it comes."""
-
-
-class Verdict(StrEnum):
-    OK = "ok"
-    FAILED = "failed"
-    PENDING = "pending"
-    """Nothing is wrong, and something is not there yet."""
-
 
 @dataclass(frozen=True, slots=True)
-class Verification:
-    """Everything that was found."""
+class Verification(Checked[InvalidBundle]):
+    """Everything that was found about a bundle."""
 
-    results: tuple[CheckResult, ...]
-    """In order; ends with the failed one, if one failed."""
     bundle: Bundle | None
     """Completed where it could be; None when not even check (1) held."""
     completed: bool
     """Whether `bundle` has an anchor that the file does not have."""
-    failure: InvalidBundle | None
-    """What failed, with both values, and the evidence."""
-
-    @property
-    def verdict(self) -> Verdict:
-        if self.failure is not None:
-            return Verdict.FAILED
-        waiting = any(result.state is State.PENDING for result in self.results)
-        return Verdict.PENDING if waiting else Verdict.OK
-
-    def state(self, number: int) -> State | None:
-        """How check `number` ended; None when it was not reached."""
-        return next((result.state for result in self.results if result.number == number), None)
 
 
 def verify_offline(data: bytes, domain: Domain | None = None, say: Say | None = None) -> Verification:
     """Checks (1) to (10), with nothing but the file, or a link that holds it, and the `domain` of a trusted network."""
     record = _Record(say)
-    with record.failure():
+    with record.until_failure():
         file = record.check_file(data, domain)
         record.add(check_inclusion(file.bundle))
         record.check_unchanged(file)
@@ -78,7 +50,7 @@ async def verify_online(data: bytes, chain: Chain, say: Say | None = None) -> Ve
     Raises `Unreachable` or `Refused` when chain or node do not help: nothing is then known about the bundle.
     """
     record = _Record(say)
-    with record.failure():
+    with record.until_failure():
         file = record.check_file(data, chain.ledger.domain)
         bundle = record.bundle = file.bundle if file.bundle.inclusion else await complete(file.bundle, chain)
         record.add(check_inclusion(bundle))
@@ -92,20 +64,13 @@ async def verify_online(data: bytes, chain: Chain, say: Say | None = None) -> Ve
     return record.verification()
 
 
-class _Record:
+class _Record(Record[InvalidBundle]):
     """What has been found so far."""
 
     def __init__(self, say: Say | None) -> None:
+        super().__init__(NAMES, say)
         self.bundle: Bundle | None = None
         self._written: Bundle | None = None
-        self._say = say
-        self._results: list[CheckResult] = []
-        self._failure: InvalidBundle | None = None
-
-    def add(self, result: CheckResult) -> None:
-        self._results.append(result)
-        if self._say is not None:
-            self._say(result)
 
     def check_file(self, data: bytes, domain: Domain | None) -> BundleFile:
         """Checks (1) to (8)."""
@@ -122,21 +87,14 @@ class _Record:
         file.check_unchanged()
         self.add(passed(10, f"SHA-256 {short(file.stated)}"))
 
-    def skip_rest(self, why: str) -> None:
-        last = self._results[-1].number
-        for number in range(last + 1, max(NAMES) + 1):
-            self.add(skipped(number, why))
-
     @contextmanager
-    def failure(self) -> Iterator[None]:
+    def until_failure(self) -> Iterator[None]:
         """The first check that fails ends the block, and is the last result."""
         try:
             yield
         except InvalidBundle as error:
-            self._failure = error
-            number = error.check or 1
-            self.add(CheckResult(number, NAMES[number], State.FAILED, error.message))
+            self.fail(error)
 
     def verification(self) -> Verification:
         completed = self.bundle is not self._written
-        return Verification(tuple(self._results), self.bundle, completed, self._failure)
+        return Verification(tuple(self.results), self.failure, self.bundle, completed)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tallynet.audit.bundle_file import replace_file, write_file
+from tallynet.audit.bundle_file import write_file
 from tallynet.audit.evaluation_commands import verify_report
 from tallynet.audit.inspection import (
     Inspection,
@@ -23,7 +23,7 @@ from tallynet.audit.report import (
     print_upgrade,
     print_verification,
 )
-from tallynet.audit.verify import Verdict
+from tallynet.audit.verdict import Verdict
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, command
 from tallynet.evaluation.report_file import holds_report
 from tallynet.protocol.bundle_checks import CheckResult
@@ -113,9 +113,9 @@ def _save(found: Inspection) -> tuple[bool, str]:
     if found.source.rewritable is None:
         return False, "The anchor was found. A link stays as it is: `tallynet audit upgrade -o F.tally` keeps it."
     try:
-        replace_file(found.source.rewritable, verification.bundle)
-    except OSError as error:
-        return False, f"The anchor was found and could not be saved in {name}: {error.strerror}."
+        write_file(found.source.rewritable, verification.bundle)
+    except Misconfigured as error:
+        return False, f"The anchor was found and could not be saved: {error.message}"
     return True, f"The anchor was found and saved in {name}: from now on it verifies offline too."
 
 

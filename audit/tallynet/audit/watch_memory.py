@@ -10,11 +10,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct, field
 
-from tallynet.audit.whole_file import write_whole
 from tallynet.protocol.checkpoint import SignedCheckpoint
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.units import Address, prefixed
+from tallynet.protocol.whole_file import write_whole
 
 MAX_MEMORY_BYTES = 2**26
 MAX_CHECKPOINTS = 1024

@@ -1,7 +1,5 @@
 """What a client gets: the text, and everything that it takes to hold the node to it."""
 
-import os
-import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,10 +8,10 @@ from tallynet.client.order import Order
 from tallynet.protocol.bundle import Bundle, write_bundle
 from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.chunk import ChunkBody
-from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.leaf import Status
 from tallynet.protocol.receipt import SignedReceipt, VerifiedReceipt
 from tallynet.protocol.units import Address, Digest, JobId, ModelId, TokenIds, Wei
+from tallynet.protocol.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +122,9 @@ class Answer:
 
 
 def save_bundle(bundle: Bundle, path: Path | str) -> Path:
-    """Write a bundle whole or not at all, mode 0600: it may open the conversation to its reader."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(write_bundle(bundle))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise Misconfigured(
-            f"The bundle cannot be written to {path}: {error.strerror}.",
-            remedy="Name a file in a folder that exists and that you may write to.",
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    """Write a bundle whole or not at all, mode 0600: it may open the conversation to its reader.
+
+    Raises `Misconfigured` when it cannot be written, `InvalidBundle` for one over its caps.
+    """
+    write_whole(Path(path), write_bundle(bundle).encode(), "bundle", mode=0o600)
+    return Path(path)

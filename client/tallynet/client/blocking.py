@@ -14,7 +14,7 @@ from typing import Self, TypeVar, Unpack
 from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
 from tallynet.client.batch import AT_ONCE, Outcome, progress_bar
-from tallynet.client.client import AsyncClient, wall_clock
+from tallynet.client.client import AsyncClient
 from tallynet.client.dialogue import Dialogue
 from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.flow.anchors import anchor_flow
@@ -23,6 +23,7 @@ from tallynet.client.market import ModelOnOffer
 from tallynet.client.order import Prompt, Turns
 from tallynet.client.portal import Portal, Submitted
 from tallynet.client.score import TOP, Score, ScoreOptions
+from tallynet.client.session import wall_clock
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions
 from tallynet.client.tasks.result import TaskResult
 from tallynet.client.tasks.template import Example, Template

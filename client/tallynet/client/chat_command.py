@@ -13,20 +13,21 @@ import typer
 from rich.text import Text
 
 from tallynet.client.answer import Answer
-from tallynet.client.commands import (
+from tallynet.client.commands import open_client
+from tallynet.client.dialogue import Dialogue
+from tallynet.client.display import describe_answer, plain, summary, write
+from tallynet.client.options import (
     DeadlineOption,
     NodeOption,
     NoKeepOption,
     PriceOption,
     SystemOption,
+    TaskTokensOption,
     TemperatureOption,
     TopKOption,
     TopPOption,
-    open_client,
 )
-from tallynet.client.dialogue import Dialogue
-from tallynet.client.display import describe_answer, plain, summary, write
-from tallynet.client.task_options import TaskTokensOption, ask_options, choose_model
+from tallynet.client.task_options import ask_options, choose_model
 from tallynet.client.terms import DEADLINE_SECONDS
 from tallynet.console.moments import moment
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, Terminal, command

@@ -6,52 +6,38 @@
 `AsyncClient` is for trio (and anyio on trio); `blocking.Client` is the same for everybody else.
 """
 
-import os
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
 
-import trio
-
 from tallynet.client.anchor_wait import AnchorWait
 from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
 from tallynet.client.batch import AT_ONCE, Outcome, Tell, ask_each
-from tallynet.client.choosing import able, all_too_dear, among, ceiling_of, demand_of
-from tallynet.client.directory import Directory, read_model_id, read_peers
-from tallynet.client.dispatch import Dispatch, TellNode, tell_nobody
+from tallynet.client.directory import read_model_id
+from tallynet.client.dispatch import TellNode, tell_nobody
 from tallynet.client.embedding import Embedding, EmbedOptions, embed_all, embedding_terms, read_answer
 from tallynet.client.keeping import Keeper
 from tallynet.client.market import ModelOnOffer, gather
-from tallynet.client.order import Order, Prompt, Turns, place, read_prompt
-from tallynet.client.ranking import Candidate, Demand, rank
+from tallynet.client.order import Order, Prompt, Turns, read_prompt
+from tallynet.client.placing import dispatch_new, dispatch_signed, place_new
 from tallynet.client.score import TOP, Score, ScoreOptions, read_score, score_request, score_terms
+from tallynet.client.session import Session, wall_clock
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions, prepare_task
 from tallynet.client.tasks.result import TaskResult, read_result
 from tallynet.client.tasks.template import Example, Template
 from tallynet.client.terms import AskOptions, Terms, read_terms
-from tallynet.console.folders import config_folder
-from tallynet.console.network_file import NetworkFile, read_network
-from tallynet.ledger.ledger import Ledger, NodeEntry
-from tallynet.ledger.opening import open_ledger
-from tallynet.network.address_book import AddressBook
-from tallynet.network.log_reader import LogReader
+from tallynet.console.network_file import NetworkFile
+from tallynet.ledger.ledger import Ledger
 from tallynet.network.transport import Transport
 from tallynet.protocol.advert import VerifiedAdvert
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
-from tallynet.protocol.keystore import open_keystore
-from tallynet.protocol.request import Request, decode_request
-from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, TokenIds, prefixed
-
-
-def wall_clock() -> Milliseconds:
-    return Milliseconds(time.time_ns() // 1_000_000)
+from tallynet.protocol.request import Request
+from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, TokenIds
 
 
 class AsyncClient:
@@ -74,16 +60,12 @@ class AsyncClient:
         `ledger` by default is the network's contract, connected to only when it is needed. `clock` tells the time
         of day. `keep` is the folder for the receipts of all runs, True for the user's own, False to keep none.
         """
-        self.network = network if isinstance(network, NetworkFile) else _read(network)
-        self._key = key
-        self._transport = transport
-        self._ledger = ledger
-        self._clock = clock
+        self._session = Session(network, key, transport, ledger, clock)
         self._keeper = Keeper(keep)
-        self._unlocking = trio.Lock()
-        self._connecting = trio.Lock()
-        self._stack = AsyncExitStack()
-        self._directory: Directory | None = None
+
+    @property
+    def network(self) -> NetworkFile:
+        return self._session.network
 
     async def models(self, task: Task | None = None) -> list[ModelOnOffer]:
         """What is on offer, the most served first; perhaps only what does `task`, which none may do.
@@ -92,24 +74,24 @@ class AsyncClient:
         """
         found = gather(await self.nodes())
         if task is not None and not any(model.task == task for model in found):
-            await self._running().hear_out()
+            await self._session.directory.hear_out()
             found = gather(await self.nodes())
         return [model for model in found if task in (None, model.task)]
 
     async def model(self, model: str) -> ModelOnOffer:
         """What is on offer under a name or an id. Raises `NoNodes`, and `Misconfigured` for an ambiguous name."""
-        candidates = await self._running().find(model)
+        candidates = await self._session.directory.find(model)
         wanted = candidates[0].offer.model
         return next(offer for offer in gather(candidate.advert for candidate in candidates) if offer.model == wanted)
 
     async def nodes(self) -> Sequence[VerifiedAdvert]:
         """The adverts in force. Raises `NoNodes`."""
-        adverts = await self._running().adverts()
+        adverts = await self._session.directory.adverts()
         return sorted(adverts, key=lambda known: known.node)
 
     async def operators(self) -> Mapping[Address, Address]:
         """Who owns the stake of each registered node. Raises `ChainUnreachable`."""
-        return {entry.node: entry.operator for entry in await self._registry()}
+        return {entry.node: entry.operator for entry in await self._session.registry()}
 
     async def ask(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> Answer:
         """Ask a model, a name or a 0x id, and wait for the whole answer, every part of it verified.
@@ -132,14 +114,13 @@ class AsyncClient:
     def stream(self, model: str, prompt: Prompt, **options: Unpack[AskOptions]) -> AnswerStream:
         """As `ask`, in pieces: see `AnswerStream`. What `ask` raises, entering it and reading it raise."""
         terms = read_terms(**options)
-        request = read_prompt(prompt, terms.wishes)
-        return AnswerStream(lambda: self._prepare(model, request, terms), terms.seconds, self._keeper.keep)
+        return self._stream(model, read_prompt(prompt, terms.wishes), terms)
 
     def stream_ways(self, model: str, ways: Sequence[tuple[Request, AskOptions]]) -> AnswerStream:
         """As `stream`, for a model of which it is not known whether it takes messages: the next way is asked when it
         refuses those of the one before. Raises ValueError for no way at all."""
         first, *others = ((read_prompt(request), read_terms(**options)) for request, options in ways)
-        begins = [partial(self._prepare, model, request, terms) for request, terms in (first, *others)]
+        begins = [partial(dispatch_new, self._session, model, request, terms) for request, terms in (first, *others)]
         return AnswerStream(begins[0], first[1].seconds, self._keeper.keep, otherwise=begins[1:])
 
     async def name_of(self, model: str) -> str:
@@ -192,27 +173,27 @@ class AsyncClient:
         Raises `NoNodes` when nobody offers the model, `InvalidJob`, `Misconfigured`.
         """
         request, terms = read_prompt(prompt), read_terms(**options)
-        return (await self._place(model, request, terms, nonce))[0]
+        return (await place_new(self._session, model, request, terms, nonce))[0]
 
     def send(self, order: Order, *, node: Address | None = None, tell: TellNode = tell_nobody) -> AnswerStream:
         """As `stream`, for a job that is signed already; to a `node` that knows it, it is the same run.
 
         `tell` is awaited with the address of each node before the job is handed to it.
         """
-        seconds = (order.job.job.deadline - self._clock()) / 1000 + 1
-        return AnswerStream(lambda: self._send(order, node, tell), seconds, self._keeper.keep)
+        seconds = (order.job.job.deadline - self.now()) / 1000 + 1
+        return AnswerStream(partial(dispatch_signed, self._session, order, node, tell), seconds, self._keeper.keep)
 
     async def address(self) -> Address:
         """Whose name stands under the jobs."""
-        return (await self._signer()).address
+        return (await self._session.signer()).address
 
     def now(self) -> Milliseconds:
         """The time of day by the client's clock."""
-        return self._clock()
+        return self._session.clock()
 
     async def model_id(self, model: str) -> ModelId:
         """The id of the model that a name stands for. Raises `NoNodes`, and `Misconfigured` for several."""
-        return read_model_id(model) or (await self._running().find(model))[0].offer.model
+        return read_model_id(model) or (await self._session.directory.find(model))[0].offer.model
 
     async def embed(self, model: str, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> list[Embedding]:
         """The vector of each text, in their order, every one with its receipt. Raises what `ask` raises.
@@ -228,8 +209,7 @@ class AsyncClient:
 
     def embedding_stream(self, model: str, text: str, **options: Unpack[EmbedOptions]) -> AnswerStream:
         """The job behind one vector: `read_answer` makes one of its answer. Raises what `stream` raises."""
-        request, terms = read_prompt(Request(text=text)), embedding_terms(**options)
-        return AnswerStream(partial(self._prepare, model, request, terms), terms.seconds, self._keeper.keep)
+        return self._stream(model, read_prompt(Request(text=text)), embedding_terms(**options))
 
     async def score(
         self, model: str, text: str | TokenIds, *, top: int = TOP, **options: Unpack[ScoreOptions]
@@ -244,8 +224,7 @@ class AsyncClient:
 
     def score_stream(self, model: str, request: Request, **options: Unpack[ScoreOptions]) -> AnswerStream:
         """The job behind a score: `read_score` makes one of its answer. Raises what `stream` raises."""
-        terms = score_terms(**options)
-        return AnswerStream(partial(self._prepare, model, request, terms), terms.seconds, self._keeper.keep)
+        return self._stream(model, request, score_terms(**options))
 
     async def ask_many(
         self,
@@ -269,99 +248,20 @@ class AsyncClient:
         and `InvalidCheckpoint` when the node's path or signature does not hold, and `ChainUnreachable`, `NoNodes`,
         `NodeUnreachable`.
         """
-        anchored = await AnchorWait(await self._chain(), self._find_log).upgrade(bundle, seconds)
+        anchored = await AnchorWait(await self._session.chain(), self._session.find_log).upgrade(bundle, seconds)
         await self._keeper.keep(anchored.closed())
         return anchored
 
     async def __aenter__(self) -> Self:
-        transport = self._transport or _open_transport()
-        await self._stack.enter_async_context(transport.run())
-        hints = (*self.network.bootstrap, *(node.multiaddr for node in self.network.nodes))
-        book = AddressBook(self.network.domain, self._clock)
-        self._directory = Directory(transport, book, read_peers(hints), self._registry)
+        await self._session.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._directory = None
-        await self._stack.__aexit__(kind, error, trace)
+        await self._session.__aexit__(kind, error, trace)
 
-    async def _prepare(self, model: str, request: Request, terms: Terms) -> Dispatch:
-        """(1) Find, rank, sign."""
-        order, candidates = await self._place(model, request, terms)
-        return self._ranked(order, candidates, demand_of(request, terms.most_tokens, terms.max_price))
-
-    async def _send(self, order: Order, node: Address | None, tell: TellNode) -> Dispatch:
-        """The same for a job that is signed."""
-        job = order.job.job
-        candidates = await self._running().find(prefixed(job.model), node)
-        ceiling = job.max_price if order.price_is_capped else None
-        tokens = 0 if job.task == Task.SCORE else job.sampling.max_tokens
-        return self._ranked(order, candidates, demand_of(decode_request(order.request), tokens, ceiling), tell)
-
-    async def _place(
-        self, model: str, request: Request, terms: Terms, nonce: Digest | None = None
-    ) -> tuple[Order, Sequence[Candidate]]:
-        """A new job, and who can do it."""
-        directory = self._running()
-        candidates = able(among(await directory.find(model, terms.node), terms.nodes), terms)
-        demand = demand_of(request, terms.most_tokens, terms.max_price)
-        key = await self._signer()
-        await trio.lowlevel.checkpoint_if_cancelled()  # a deadline of -inf is no time to sign for
-        left = trio.current_effective_deadline() - trio.current_time()
-        order = place(
-            request, candidates[0].offer.model, terms, key=key, domain=self.network.domain, now=self._clock(),
-            seconds=min(left, terms.seconds), ceiling=ceiling_of(candidates, demand), nonce=nonce,
-        )  # fmt: skip
-        return order, candidates
-
-    def _ranked(
-        self, order: Order, candidates: Sequence[Candidate], demand: Demand, tell: TellNode = tell_nobody
-    ) -> Dispatch:
-        ranked = rank(candidates, demand, order.job.id)
-        if not ranked:
-            raise all_too_dear(candidates, demand)
-        return Dispatch(self._running(), order, ranked, self._clock, tell)
-
-    async def _signer(self) -> Key:
-        """The user's key; decrypting it is slow, hence only when something is signed, once, and in a thread."""
-        async with self._unlocking:
-            if self._key is None:
-                path, password = config_folder() / "client.key", os.environ.get("TALLYNET_PASSWORD", "")
-                self._key = await trio.to_thread.run_sync(open_keystore, path, password)
-        return self._key
-
-    async def _chain(self) -> Ledger:
-        async with self._connecting:
-            if self._ledger is None:
-                network = self.network
-                opening = open_ledger(network.rpc_url, network.domain, network.confirmations)
-                self._ledger = await self._stack.enter_async_context(opening)
-        return self._ledger
-
-    async def _registry(self) -> Sequence[NodeEntry]:
-        return await (await self._chain()).nodes()
-
-    async def _find_log(self, node: Address) -> LogReader:
-        directory = self._running()
-        return LogReader(directory.transport, await directory.locate(node), self.network.domain)
-
-    def _running(self) -> Directory:
-        if self._directory is None:
-            raise RuntimeError("the client is used outside its `async with` block")
-        return self._directory
-
-
-def _read(path: Path | str | None) -> NetworkFile:
-    return read_network(None if path is None else Path(path))
-
-
-def _open_transport() -> Transport:
-    """A host that only dials. Its identity is not the user's key: nodes see that one in jobs, others need not.
-
-    It is given no bootstrap peers: it would wait for the last of them, while `Directory` waits for the first.
-    """
-    from tallynet.network.host import Libp2pTransport  # slow, and of no use where another transport is given
-
-    return Libp2pTransport(Key.generate(), listen=())
+    def _stream(self, model: str, request: Request, terms: Terms) -> AnswerStream:
+        return AnswerStream(
+            partial(dispatch_new, self._session, model, request, terms), terms.seconds, self._keeper.keep
+        )

@@ -20,6 +20,21 @@ from tallynet.client.display import (
 )
 from tallynet.client.embedding import EmbedOptions
 from tallynet.client.market import ModelOnOffer
+from tallynet.client.options import (
+    ANCHOR_WAIT_SECONDS,
+    AnchorOption,
+    ConsentOption,
+    DeadlineOption,
+    ModelArgument,
+    NodeOption,
+    NoKeepOption,
+    PriceOption,
+    SaveOption,
+    SystemOption,
+    TemperatureOption,
+    TopKOption,
+    TopPOption,
+)
 from tallynet.client.showing import keep_answer, show_answer, show_stream
 from tallynet.client.terms import DEADLINE_SECONDS, AskOptions
 from tallynet.console.terminal import FAILED, DebugOption, JsonOption, NetworkOption, Terminal, command
@@ -30,40 +45,17 @@ from tallynet.protocol.keys import address_of_peer
 from tallynet.protocol.request import MAX_REQUEST_BYTES, MAX_SCHEMA_CHARACTERS, Message, Request
 from tallynet.protocol.units import Address
 
-ANCHOR_WAIT_SECONDS = 10.0
-
-ModelArgument = Annotated[str, typer.Argument(help="Its name, or its id 0x….", show_default=False)]
 PromptArgument = Annotated[str, typer.Argument(help="The question; - reads it from stdin.", show_default=False)]
 TextsArgument = Annotated[list[str], typer.Argument(help="The texts, one vector each.", show_default=False)]
-SaveOption = Annotated[
-    Path | None, typer.Option("--save", metavar="FILE", help="Keep the proof in FILE (.tally).", show_default=False)
-]
-SystemOption = Annotated[str, typer.Option("--system", help="Instructions that come before the question.")]
 RawOption = Annotated[bool, typer.Option("--raw", help="Continue the text as it is, without a chat template.")]
-NodeOption = Annotated[str, typer.Option("--node", help="Ask only this node: its address 0x… or peer id.")]
 TokensOption = Annotated[int, typer.Option("--max-tokens", min=1, max=MAX_TOKENS, help="Longest answer.")]
-TemperatureOption = Annotated[float, typer.Option("--temperature", min=0, max=10, help="0 takes the likeliest.")]
-TopKOption = Annotated[int, typer.Option("--top-k", min=0, help="Among the k likeliest; 0: among all.")]
-TopPOption = Annotated[float, typer.Option("--top-p", min=0.000001, max=1, help="Among the likeliest, up to P in sum.")]
 StopOption = Annotated[
     list[str] | None, typer.Option("--stop", help="End before this text; may be repeated.", show_default=False)
-]
-PriceOption = Annotated[
-    int | None,
-    typer.Option("--max-price", min=0, help="Ceiling in wei. Default: what is advertised.", show_default=False),
-]
-DeadlineOption = Annotated[float, typer.Option("--deadline", min=0.1, help="Seconds until the whole answer.")]
-AnchorOption = Annotated[
-    float, typer.Option("--anchor-wait", min=0, help="With --save: seconds to wait for the anchor.")
-]
-ConsentOption = Annotated[
-    bool, typer.Option("--audit-consent", help="Let whoever audits the node read this run, if it is drawn.")
 ]
 SchemaOption = Annotated[
     Path | None, typer.Option("--schema", help="A file with a JSON schema: the answer is JSON that satisfies it.")
 ]
 LogprobsOption = Annotated[bool, typer.Option("--logprobs", help="Show the whole answer, coloured where unsure.")]
-NoKeepOption = Annotated[bool, typer.Option("--no-keep", help="Do not keep the receipt in the receipts folder.")]
 
 
 def models(network: NetworkOption = None, as_json: JsonOption = False, debug: DebugOption = False) -> None:

@@ -11,36 +11,20 @@ import typer
 from rich.text import Text
 
 from tallynet.client.client import AsyncClient
-from tallynet.client.commands import (
-    ANCHOR_WAIT_SECONDS,
-    AnchorOption,
-    DeadlineOption,
-    NodeOption,
-    NoKeepOption,
-    PriceOption,
-    SaveOption,
-    check_place,
-    open_client,
-)
+from tallynet.client.commands import open_client
 from tallynet.client.display import plain, summary, write
 from tallynet.client.documents.answering import PASSAGES, DocumentAnswer, answer_from, prepare_answer
 from tallynet.client.documents.document import Document, read_documents
 from tallynet.client.documents.passage import Passage
 from tallynet.client.documents.retrieval import Retrieval, Tell, open_retrieval
-from tallynet.client.task_options import (
-    ModelOption,
-    ShowOption,
-    TaskTokensOption,
-    TemplatesOption,
-    ask_options,
-    choose_model,
-    read_text,
-)
-from tallynet.client.task_telling import Proof, describe_result, show_progress, tell_prompt
+from tallynet.client.options import ModelOption
+from tallynet.client.task_options import TaskOptions, choose_model, read_text
+from tallynet.client.task_telling import describe_result, show_progress, tell_prompt
 from tallynet.client.tasks.preparing import PreparedTask
-from tallynet.client.terms import DEADLINE_SECONDS, AskOptions
+from tallynet.client.terms import AskOptions
 from tallynet.console.folders import state_folder
-from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, Terminal, command
+from tallynet.console.option_group import takes
+from tallynet.console.terminal import Terminal, command
 
 EXCERPT = 60
 """Characters of a passage that are shown."""
@@ -59,6 +43,7 @@ IndexOption = Annotated[
 ]
 
 
+@takes(TaskOptions, without=("temperature", "audit_consent"))
 def answer(
     question: QuestionArgument,
     docs: DocsOption,
@@ -67,18 +52,8 @@ def answer(
     embedder: EmbedderOption = "",
     by_words: WordsOption = False,
     index: IndexOption = None,
-    templates: TemplatesOption = None,
-    show: ShowOption = False,
-    save: SaveOption = None,
-    max_tokens: TaskTokensOption = None,
-    node: NodeOption = "",
-    max_price: PriceOption = None,
-    deadline: DeadlineOption = DEADLINE_SECONDS,
-    anchor_wait: AnchorOption = ANCHOR_WAIT_SECONDS,
-    no_keep: NoKeepOption = False,
-    network: NetworkOption = None,
-    as_json: JsonOption = False,
-    debug: DebugOption = False,
+    *,
+    options: TaskOptions,
 ) -> None:
     """Answer a question from your own documents, and say from which passages.
 
@@ -87,23 +62,23 @@ def answer(
 
     Example: tallynet answer --docs docs "Who may close an account?"
     """
-    with command(as_json=as_json, debug=debug) as terminal:
-        asked, documents = read_text(question), read_documents(docs)
-        options = ask_options(max_tokens, 0.0, node, max_price, deadline)
-        check_place(save)
-        with open_client(network, keep=not no_keep) as client:
+    with command(as_json=options.as_json, debug=options.debug) as terminal:
+        words, documents = read_text(question), read_documents(docs)
+        asked = options.read()
+        with open_client(options.network, keep=not options.no_keep) as client:
             asking = _Asking(
-                choose_model(client, model), asked, documents, index or _folder(docs), embedder or None, by_words,
-                passages, templates, options,
+                choose_model(client, model), words, documents, index or _folder(docs), embedder or None, by_words,
+                passages, options.templates, asked,
             )  # fmt: skip
             with show_progress("Finding passages", terminal) as tell:
-                made = client.call(lambda opened: asking.prepare(opened, tell) if show else asking.ask(opened, tell))
+                work = asking.prepare if options.show else asking.ask
+                made = client.call(lambda opened: work(opened, tell))
             if isinstance(made, PreparedTask):
                 tell_prompt(made, terminal)
                 return
             tell_answer(made, terminal)
-            evidence = Proof(save, anchor_wait).keep(client, made.result.answer, terminal)
-        terminal.result(describe_document_answer(made, evidence=evidence, saved=save))
+            evidence = options.proof.keep(client, made.result.answer, terminal)
+        terminal.result(describe_document_answer(made, evidence=evidence, saved=options.save))
 
 
 def tell_answer(made: DocumentAnswer, terminal: Terminal) -> None:

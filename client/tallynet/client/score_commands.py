@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tallynet.client.commands import (
+from tallynet.client.commands import check_place, open_client, read_node, read_text
+from tallynet.client.display import describe_score, score_summary, score_table, summary
+from tallynet.client.options import (
     ConsentOption,
     DeadlineOption,
     ModelArgument,
@@ -13,12 +15,7 @@ from tallynet.client.commands import (
     NoKeepOption,
     PriceOption,
     SaveOption,
-    check_place,
-    open_client,
-    read_node,
-    read_text,
 )
-from tallynet.client.display import describe_score, score_summary, score_table, summary
 from tallynet.client.score import TOP, ScoreOptions
 from tallynet.client.surprise import score_map
 from tallynet.client.terms import DEADLINE_SECONDS

@@ -6,53 +6,27 @@ import typer
 from rich.text import Text
 
 from tallynet.client.blocking import Client
-from tallynet.client.commands import (
-    ANCHOR_WAIT_SECONDS,
-    AnchorOption,
-    DeadlineOption,
-    NodeOption,
-    NoKeepOption,
-    PriceOption,
-    SaveOption,
-    check_place,
-    open_client,
-)
+from tallynet.client.commands import open_client
 from tallynet.client.display import summary, write
 from tallynet.client.documents.summary import Summary, summarise
-from tallynet.client.task_options import (
-    ModelOption,
-    ShowOption,
-    TaskTokensOption,
-    TemplatesOption,
-    ask_options,
-    choose_model,
-    read_file,
-)
+from tallynet.client.options import ModelOption
+from tallynet.client.task_options import TaskOptions, choose_model, read_file
 from tallynet.client.task_telling import Proof, describe_result, show_progress, tell_prompt
-from tallynet.client.terms import DEADLINE_SECONDS
-from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, Terminal, command
+from tallynet.console.option_group import takes
+from tallynet.console.terminal import Terminal, command
 from tallynet.protocol.units import prefixed
 
 FileArgument = Annotated[str, typer.Argument(help="A text, Markdown or HTML file; - reads stdin.", show_default=False)]
 WordsOption = Annotated[int, typer.Option("--words", min=5, max=2000, help="About how long the summary should be.")]
 
 
+@takes(TaskOptions, without=("temperature", "audit_consent"))
 def summarise_file(
     file: FileArgument,
     model: ModelOption = "",
     words: WordsOption = 120,
-    templates: TemplatesOption = None,
-    show: ShowOption = False,
-    save: SaveOption = None,
-    max_tokens: TaskTokensOption = None,
-    node: NodeOption = "",
-    max_price: PriceOption = None,
-    deadline: DeadlineOption = DEADLINE_SECONDS,
-    anchor_wait: AnchorOption = ANCHOR_WAIT_SECONDS,
-    no_keep: NoKeepOption = False,
-    network: NetworkOption = None,
-    as_json: JsonOption = False,
-    debug: DebugOption = False,
+    *,
+    options: TaskOptions,
 ) -> None:
     """Summarise a text of any length: its parts first, then their summaries, each a job that names those before it.
 
@@ -60,23 +34,22 @@ def summarise_file(
 
     Example: tallynet summarise README.md --words 60
     """
-    with command(as_json=as_json, debug=debug) as terminal:
+    with command(as_json=options.as_json, debug=options.debug) as terminal:
         text = read_file(file)
-        options = ask_options(max_tokens, 0.0, node, max_price, deadline)
-        check_place(save)
-        with open_client(network, keep=not no_keep) as client:
+        asked = options.read()
+        with open_client(options.network, keep=not options.no_keep) as client:
             chosen = choose_model(client, model)
-            if show:
+            if options.show:
                 filled = {"text": text, "words": words}
-                tell_prompt(client.prepare_task(chosen, "summarise", filled, templates=templates), terminal)
+                tell_prompt(client.prepare_task(chosen, "summarise", filled, templates=options.templates), terminal)
                 return
             with show_progress("Summarising", terminal) as tell:
                 made = client.call(
                     lambda opened: summarise(
-                        opened, chosen, text, words=words, templates=templates, tell=tell, **options
+                        opened, chosen, text, words=words, templates=options.templates, tell=tell, **asked
                     )
                 )
-            _tell_summary(client, made, Proof(save, anchor_wait), terminal)
+            _tell_summary(client, made, options.proof, terminal)
 
 
 def _tell_summary(client: Client, made: Summary, proof: Proof, terminal: Terminal) -> None:

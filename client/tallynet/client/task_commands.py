@@ -7,34 +7,14 @@ from typing import Annotated
 
 import typer
 
-from tallynet.client.commands import (
-    ANCHOR_WAIT_SECONDS,
-    AnchorOption,
-    ConsentOption,
-    DeadlineOption,
-    NodeOption,
-    NoKeepOption,
-    PriceOption,
-    SaveOption,
-    TemperatureOption,
-    check_place,
-    open_client,
-)
-from tallynet.client.task_options import (
-    ModelOption,
-    ShowOption,
-    TaskTokensOption,
-    TemplatesOption,
-    TextArgument,
-    ask_options,
-    choose_model,
-    read_text,
-)
-from tallynet.client.task_telling import Proof, run_prepared
+from tallynet.client.commands import open_client
+from tallynet.client.options import ModelOption, TextArgument
+from tallynet.client.task_options import TaskOptions, choose_model, read_text
+from tallynet.client.task_telling import run_prepared
 from tallynet.client.tasks.shelf import find_template
 from tallynet.client.tasks.template import Template
-from tallynet.client.terms import DEADLINE_SECONDS
-from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, command
+from tallynet.console.option_group import takes
+from tallynet.console.terminal import command
 from tallynet.protocol.errors import Misconfigured
 
 MAX_SCHEMA_BYTES = 64 * 1024
@@ -57,6 +37,7 @@ SchemaOption = Annotated[
 LanguageOption = Annotated[str, typer.Option("--language", help="The programming language.")]
 
 
+@takes(TaskOptions)
 def run(
     task: TaskArgument,
     text: TextArgument,
@@ -65,20 +46,8 @@ def run(
     label: LabelOption = None,
     schema: SchemaOption = None,
     inputs: InputOption = None,
-    templates: TemplatesOption = None,
-    show: ShowOption = False,
-    save: SaveOption = None,
-    max_tokens: TaskTokensOption = None,
-    temperature: TemperatureOption = 0.0,
-    node: NodeOption = "",
-    max_price: PriceOption = None,
-    deadline: DeadlineOption = DEADLINE_SECONDS,
-    anchor_wait: AnchorOption = ANCHOR_WAIT_SECONDS,
-    audit_consent: ConsentOption = False,
-    no_keep: NoKeepOption = False,
-    network: NetworkOption = None,
-    as_json: JsonOption = False,
-    debug: DebugOption = False,
+    *,
+    options: TaskOptions,
 ) -> None:
     """Ask a model in the words of a template: translate, answer, classify, extract, code, dialogue, summarise.
 
@@ -86,45 +55,33 @@ def run(
 
     Example: tallynet run translate --to fr "cat"
     """
-    with command(as_json=as_json, debug=debug) as terminal:
-        template = find_template(task, templates)
+    with command(as_json=options.as_json, debug=options.debug) as terminal:
+        template = find_template(task, options.templates)
         filled = _read_inputs(template, text, to, label, schema, inputs or ())
-        options = ask_options(max_tokens, temperature, node, max_price, deadline, audit_consent)
-        check_place(save)
-        with open_client(network, keep=not no_keep) as client:
+        asked = options.read()
+        with open_client(options.network, keep=not options.no_keep) as client:
             prepared = client.prepare_task(choose_model(client, model), template, filled)
-            run_prepared(client, prepared, options, Proof(save, anchor_wait), terminal, show=show)
+            run_prepared(client, prepared, asked, options.proof, terminal, show=options.show)
 
 
+@takes(TaskOptions, without=("audit_consent",))
 def code(
     text: TextArgument,
     model: ModelOption = "",
     language: LanguageOption = "",
-    templates: TemplatesOption = None,
-    show: ShowOption = False,
-    save: SaveOption = None,
-    max_tokens: TaskTokensOption = None,
-    temperature: TemperatureOption = 0.0,
-    node: NodeOption = "",
-    max_price: PriceOption = None,
-    deadline: DeadlineOption = DEADLINE_SECONDS,
-    anchor_wait: AnchorOption = ANCHOR_WAIT_SECONDS,
-    no_keep: NoKeepOption = False,
-    network: NetworkOption = None,
-    as_json: JsonOption = False,
-    debug: DebugOption = False,
+    *,
+    options: TaskOptions,
 ) -> None:
     """Have a model write code: the code goes to stdout, everything else to stderr.
 
     Example: tallynet code "Write one line of Python that reverses the list numbers."
     """
-    with command(as_json=as_json, debug=debug) as terminal:
+    with command(as_json=options.as_json, debug=options.debug) as terminal:
         filled = {"text": read_text(text), "language": language}
-        options = ask_options(max_tokens, temperature, node, max_price, deadline)
-        check_place(save)
-        with open_client(network, keep=not no_keep) as client:
-            prepared = client.prepare_task(choose_model(client, model), "code", filled, templates=templates)
-            run_prepared(client, prepared, options, Proof(save, anchor_wait), terminal, show=show)
+        asked = options.read()
+        with open_client(options.network, keep=not options.no_keep) as client:
+            prepared = client.prepare_task(choose_model(client, model), "code", filled, templates=options.templates)
+            run_prepared(client, prepared, asked, options.proof, terminal, show=options.show)
 
 
 def _read_inputs(

@@ -1,43 +1,65 @@
 """What commands of tasks have in common on their command lines, and how it is read."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from tallynet.client.blocking import Client
-from tallynet.client.commands import read_node
+from tallynet.client.commands import check_place, read_node
 from tallynet.client.documents.document import read_document
 from tallynet.client.documents.summary import MAX_TEXT
-from tallynet.client.terms import AskOptions
+from tallynet.client.options import (
+    ANCHOR_WAIT_SECONDS,
+    AnchorOption,
+    ConsentOption,
+    DeadlineOption,
+    NodeOption,
+    NoKeepOption,
+    PriceOption,
+    SaveOption,
+    ShowOption,
+    TaskTokensOption,
+    TemperatureOption,
+    TemplatesOption,
+)
+from tallynet.client.task_telling import Proof
+from tallynet.client.terms import DEADLINE_SECONDS, AskOptions
+from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption
 from tallynet.protocol.errors import Misconfigured, NoNodes
-from tallynet.protocol.job import MAX_TOKENS, Task
+from tallynet.protocol.job import Task
 from tallynet.protocol.units import prefixed
 
-TextArgument = Annotated[str, typer.Argument(help="The text; - reads it from stdin.", show_default=False)]
-ModelOption = Annotated[
-    str, typer.Option("--model", envvar="TALLYNET_MODEL", help="Name or id. Default: what most nodes offer.")
-]
-ShowOption = Annotated[bool, typer.Option("--show-prompt", help="Print the prompt, and ask nobody.")]
-TemplatesOption = Annotated[
-    Path | None, typer.Option("--templates", metavar="DIR", help="A folder of your own templates.", show_default=False)
-]
-TaskTokensOption = Annotated[
-    int | None,
-    typer.Option("--max-tokens", min=1, max=MAX_TOKENS, help="Longest answer. Default: the template's.",
-                 show_default=False),
-]  # fmt: skip
 
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """The options of every command that has a task done, in the order of `--help`."""
 
-def choose_model(client: Client, model: str) -> str:
-    """The model that was named, or the one that writes and that most nodes offer. Raises `NoNodes`."""
-    if model:
-        return model
-    found = client.models(Task.GENERATE)
-    if not found:
-        raise NoNodes("Nobody offers a model that writes.")
-    return prefixed(found[0].model)
+    templates: TemplatesOption = None
+    show: ShowOption = False
+    save: SaveOption = None
+    max_tokens: TaskTokensOption = None
+    temperature: TemperatureOption = 0.0
+    node: NodeOption = ""
+    max_price: PriceOption = None
+    deadline: DeadlineOption = DEADLINE_SECONDS
+    anchor_wait: AnchorOption = ANCHOR_WAIT_SECONDS
+    audit_consent: ConsentOption = False
+    no_keep: NoKeepOption = False
+    network: NetworkOption = None
+    as_json: JsonOption = False
+    debug: DebugOption = False
+
+    @property
+    def proof(self) -> Proof:
+        return Proof(self.save, self.anchor_wait)
+
+    def read(self) -> AskOptions:
+        """What the client takes of them. Raises `Misconfigured` for a node that is none, or no place to save at."""
+        asked = ask_options(
+            self.max_tokens, self.temperature, self.node, self.max_price, self.deadline, self.audit_consent
+        )
+        check_place(self.save)
+        return asked
 
 
 def ask_options(
@@ -50,6 +72,16 @@ def ask_options(
     if max_tokens is not None:
         options["max_tokens"] = max_tokens
     return options
+
+
+def choose_model(client: Client, model: str) -> str:
+    """The model that was named, or the one that writes and that most nodes offer. Raises `NoNodes`."""
+    if model:
+        return model
+    found = client.models(Task.GENERATE)
+    if not found:
+        raise NoNodes("Nobody offers a model that writes.")
+    return prefixed(found[0].model)
 
 
 def read_text(text: str) -> str:

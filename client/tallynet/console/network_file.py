@@ -15,6 +15,7 @@ from tallynet.console.folders import config_folder
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.units import Address
+from tallynet.protocol.whole_file import write_whole
 
 MAX_BYTES = 1024 * 1024
 
@@ -76,7 +77,5 @@ def read_network(path: Path | None = None) -> NetworkFile:
 
 
 def write_network(path: Path, network: NetworkFile) -> None:
-    """Write the file whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(network), indent=2) + b"\n")
-    part.replace(path)
+    """Write the file whole or not at all. Raises `Misconfigured` when it cannot be written."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(network), indent=2) + b"\n", "network file")

@@ -3,12 +3,11 @@
 Whoever fills one lets every foreign word through `safe`.
 """
 
-import os
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.whole_file import write_whole
 
 
 def render_page(title: str, body: str, style: str = "") -> str:
@@ -18,13 +17,7 @@ def render_page(title: str, body: str, style: str = "") -> str:
 
 def write_page(page: str, path: Path) -> None:
     """Raises `Misconfigured` when it cannot be written."""
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise Misconfigured(
-            f"The page cannot be written to {path}: {error.strerror or os.strerror(error.errno or 0)}.",
-            remedy="Name a file in a folder that exists and that you may write to.",
-        ) from error
+    write_whole(path, page.encode(), "page")
 
 
 def definitions(facts: Iterable[tuple[str, str]]) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -14,16 +13,16 @@ from typing import Any
 
 import trio
 
+from tallynet.protocol.whole_file import write_whole
+
 PARENT_GONE_SECONDS = 8.0
 """How long a child may tidy up once its parent is gone."""
 POLL_SECONDS = 0.05
 
 
 def write_ready(path: Path, facts: Mapping[str, object]) -> None:
-    """Say that the program is ready: the file appears whole or not at all."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    part.write_text(json.dumps(facts) + "\n")
-    part.replace(path)
+    """Say that the program is ready: the file appears whole or not at all. Raises `Misconfigured`."""
+    write_whole(path, f"{json.dumps(facts)}\n".encode(), "ready file")
 
 
 def read_ready(path: Path) -> dict[str, Any] | None:

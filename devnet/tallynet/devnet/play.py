@@ -12,7 +12,8 @@ import trio
 
 from tallynet.audit.anchoring import Chain
 from tallynet.audit.node_audit import audit_node
-from tallynet.audit.verify import Verdict, verify_offline, verify_online
+from tallynet.audit.verdict import Verdict
+from tallynet.audit.verify import verify_offline, verify_online
 from tallynet.client.answer import Answer
 from tallynet.client.client import AsyncClient
 from tallynet.devnet.fixture import Devnet, open_devnet

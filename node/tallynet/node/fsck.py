@@ -17,7 +17,7 @@ from tallynet.node.log_file import existing_log, read_head, translated
 from tallynet.protocol.errors import Invalid
 from tallynet.protocol.keys import check_signed_by
 from tallynet.protocol.leaf import Leaf
-from tallynet.protocol.merkle import Tree
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.tiles import Tile, bundles, check_bundle, check_tiles, read_tile, write_tile
 from tallynet.protocol.units import Digest, JobId, Seconds
 from tallynet.protocol.wire import HEADER_BYTES, decode_length

@@ -29,7 +29,7 @@ from tallynet.node.log_file import (
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.leaf import Leaf
-from tallynet.protocol.merkle import Tree
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Address, Digest, JobId, Seconds
 from tallynet.protocol.wire import HEADER_BYTES, Codec, NoConsent, Submit, decode_length
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidReceipt, Misconfigured
 from tallynet.protocol.leaf import Leaf
-from tallynet.protocol.merkle import EMPTY_ROOT, Tree
+from tallynet.protocol.merkle import EMPTY_ROOT
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Address, Digest
 
 LOG_NAME = "log.sqlite"

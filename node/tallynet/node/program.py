@@ -22,6 +22,7 @@ from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.keys import Key
 from tallynet.protocol.keystore import read_keystore
 from tallynet.protocol.units import prefixed
+from tallynet.protocol.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +116,4 @@ def _write_ready(path: Path, node: Node, running: Running, seconds: float) -> No
         "pid": os.getpid(),
         "seconds": round(seconds, 2),
     }
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(facts, indent=2) + "\n")
-    part.replace(path)
+    write_whole(path, f"{json.dumps(facts, indent=2)}\n".encode(), "ready file")

@@ -14,7 +14,8 @@ from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidChunk, InvalidSignature
 from tallynet.protocol.job import Bytes32, Bytes65
 from tallynet.protocol.keys import Key, check_signed_by
-from tallynet.protocol.merkle import Frontier, leaf_hash
+from tallynet.protocol.merkle import leaf_hash
+from tallynet.protocol.merkle_tree import Frontier
 from tallynet.protocol.units import Address, Digest, JobId, Signature
 
 MAX_CHUNK_TOKENS = 16

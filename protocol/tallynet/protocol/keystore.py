@@ -1,18 +1,16 @@
 """A key on disk, encrypted: the Web3 secret storage format that every Ethereum wallet reads.
 
-The one module of this package that touches the disk. It protects a copied file, not a running machine: who can
-read the process's memory or its password has the key.
+It protects a copied file, not a running machine: who can read the process's memory or its password has the key.
 """
 
 import json
 import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.keys import Key
+from tallynet.protocol.whole_file import beside
 
 MAX_KEYSTORE_BYTES = 64 * 1024
 _SCRYPT_N = 2**14
@@ -27,14 +25,10 @@ def write_keystore(path: Path, key: Key, password: str) -> None:
     from eth_account import Account  # slow to import, needed only here
 
     sealed = Account.encrypt(key.secret, password, kdf="scrypt", iterations=_SCRYPT_N)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(sealed, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(part, path)  # fails when `path` exists, so that no key is ever overwritten
+        with beside(path, json.dumps(sealed).encode(), 0o600) as part:
+            os.link(part, path)  # fails when `path` exists, so that no key is ever overwritten
         _sync_folder(path.parent)
     except FileExistsError as error:
         raise Misconfigured(
@@ -45,9 +39,6 @@ def write_keystore(path: Path, key: Key, password: str) -> None:
             f"The key file {path} cannot be written: {error.strerror}.",
             remedy="Choose a folder that you may write to, on a disk that knows hard links.",
         ) from error
-    finally:
-        with suppress(OSError):  # its folder may not even exist
-            part.unlink()
 
 
 def read_keystore(path: Path, password: str) -> Key:

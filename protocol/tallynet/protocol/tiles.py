@@ -12,8 +12,9 @@ from typing import Self
 
 from tallynet.protocol.errors import InvalidFrame, InvalidProof
 from tallynet.protocol.leaf import LEAF_BYTES
-from tallynet.protocol.merkle import EMPTY_ROOT, MAX_SIZE, Frontier, Tree, leaf_hash
+from tallynet.protocol.merkle import EMPTY_ROOT, MAX_SIZE, leaf_hash
 from tallynet.protocol.merkle import root as root_of
+from tallynet.protocol.merkle_tree import Frontier, Tree
 from tallynet.protocol.units import Digest, printable
 
 TILE_WIDTH = 256

@@ -9,15 +9,14 @@ import trio
 import typer
 from rich.text import Text
 
-from tallynet.client.commands import (
+from tallynet.client.commands import check_place, read_node
+from tallynet.client.options import (
     ANCHOR_WAIT_SECONDS,
     ConsentOption,
     DeadlineOption,
     ModelArgument,
     NoKeepOption,
     PriceOption,
-    check_place,
-    read_node,
 )
 from tallynet.client.terms import DEADLINE_SECONDS
 from tallynet.console.moments import moment

@@ -9,7 +9,7 @@ from tallynet.protocol.bundle import AnchorRef, Bundle, attach_anchor, read_bund
 from tallynet.protocol.checkpoint import Checkpoint
 from tallynet.protocol.job import Job, sign_job, verify_job
 from tallynet.protocol.keys import Key
-from tallynet.protocol.merkle import Tree
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.note import write_checkpoint_note
 from tallynet.protocol.receipt import sign_receipt
 from tallynet.protocol.units import Digest, Milliseconds, Seconds, Wei

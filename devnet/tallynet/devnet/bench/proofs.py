@@ -9,7 +9,8 @@ from coincurve import PublicKey
 from tallynet.devnet.bench.leaves import make_leaf
 from tallynet.devnet.bench.report import Row, compare
 from tallynet.protocol.keys import Key, recover
-from tallynet.protocol.merkle import Tree, leaf_hash, verify_inclusion
+from tallynet.protocol.merkle import leaf_hash, verify_inclusion
+from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.units import Digest
 
 
