@@ -87,6 +87,7 @@ class ExampleNode:
         anchor_by: Seconds = ANCHOR_BY,
         template: Digest | None = None,
         documents: tuple[Digest, ...] = (),
+        consent: bool = False,
         **changes: object,
     ) -> Bundle:
         """One more job, answered, logged and promised; `changes` are fields of its leaf to falsify."""
@@ -95,7 +96,14 @@ class ExampleNode:
         request = encode_request(Request((Message("user", question),), template=template, documents=documents))
         commitment = commit_request(request_salt(secret), request)
         job = Job(
-            CLIENT.address, MODEL, commitment, Sampling(64, stop=("###",)), Milliseconds(2**52), Wei(10**6), nonce
+            CLIENT.address,
+            MODEL,
+            commitment,
+            Sampling(64, stop=("###",)),
+            Milliseconds(2**52),
+            Wei(10**6),
+            nonce,
+            audit_consent=consent,
         )
         signed = sign_job(job, self.domain, CLIENT)
         prompt = (1, 500, 70000, 3)

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from tallynet.audit.claims import level, not_proven
 from tallynet.audit.conversation import answer, closed, describe_opening, excerpt, opened, question
+from tallynet.audit.sampled import Sampled
 from tallynet.audit.verdict import Verdict
 from tallynet.audit.verify import Verification
 from tallynet.console.moments import moment
@@ -37,37 +38,41 @@ def print_check(out: Console, result: CheckResult) -> None:
     out.print(line, soft_wrap=True)
 
 
-def print_verification(out: Console, verification: Verification, trust: str, remark: str) -> None:
+def print_verification(
+    out: Console, verification: Verification, trust: str, remark: str, sampled: Sampled | None = None
+) -> None:
     """What follows the checks: the verdict, the run, what was trusted and what is not proven."""
-    verdict = verification.verdict
-    out.print(Text(f"\n{verdict.upper()} ", style=COLOURS[verdict]).append(conclusion(verification), style="default"))
+    verdict, words = verification.verdict, conclusion(verification, sampled)
+    out.print(Text(f"\n{verdict.upper()} ", style=COLOURS[verdict]).append(words, style="default"))
     if verification.failure is not None:
         out.print(Text(verification.failure.remedy))
     elif verification.bundle is not None:
         _print_run(out, verification.bundle)
     if remark:
         out.print(Text(remark))
-    _print_list(out, "Trusted:", [trust])
+    _print_list(out, "Trusted:", [trust, *([sampled.words] if sampled else [])])
     if verification.failure is None:
-        _print_list(out, "NOT proven:", list(not_proven(verification)))
+        _print_list(out, "NOT proven:", list(not_proven(verification, sampled)))
 
 
-def conclusion(verification: Verification) -> str:
+def conclusion(verification: Verification, sampled: Sampled | None = None) -> str:
     """One sentence on the whole; for a failure both values."""
     if verification.failure is not None:
         return f"at check {verification.failure}"
     if verification.verdict is Verdict.OK:
-        return f"Every check that was made holds. Evidence level: {level(verification)}."
+        return f"Every check that was made holds. Evidence level: {level(verification, sampled)}."
     return f"Nothing is wrong so far. {_waiting_for(verification)}"
 
 
-def describe_verification(verification: Verification, trust: str, saved: bool) -> dict[str, object]:
+def describe_verification(
+    verification: Verification, trust: str, saved: bool, sampled: Sampled | None = None
+) -> dict[str, object]:
     """The JSON object of `tallynet audit verify`."""
     failure, bundle = verification.failure, verification.bundle
     return {
         "verdict": verification.verdict,
-        "level": level(verification),
-        "reason": conclusion(verification),
+        "level": level(verification, sampled),
+        "reason": conclusion(verification, sampled),
         "failed_check": failure.check if failure else None,
         "checks": [
             {"number": found.number, "name": found.name, "state": found.state, "detail": found.detail}
@@ -75,8 +80,9 @@ def describe_verification(verification: Verification, trust: str, saved: bool) -
         ],
         "run": _describe_run(bundle) if bundle else None,
         "trusted": trust,
-        "not_proven": [] if failure else list(not_proven(verification)),
+        "not_proven": [] if failure else list(not_proven(verification, sampled)),
         "upgraded": saved,
+        "sample": None if sampled is None else {"auditor": sampled.report.auditor, "says": sampled.words},
     }
 
 

@@ -1,11 +1,13 @@
 """`tallynet audit verify` and `upgrade`: every check of one bundle, and its anchor put in once there is one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import trio
 import typer
 
 from tallynet.audit.bundle_file import write_file
+from tallynet.audit.connection import open_chain
 from tallynet.audit.evaluation_commands import verify_report
 from tallynet.audit.inspection import (
     Inspection,
@@ -24,12 +26,22 @@ from tallynet.audit.report import (
     print_verification,
 )
 from tallynet.audit.verdict import Verdict
+from tallynet.console.network_file import NetworkFile
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, command
 from tallynet.evaluation.report_file import holds_report
+from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.bundle_checks import CheckResult
 from tallynet.protocol.errors import Misconfigured
 
+if TYPE_CHECKING:
+    from tallynet.audit.sample_file import SampleReport
+    from tallynet.audit.sampled import Sampled
+
 KeepOption = Annotated[bool, typer.Option("--no-upgrade", help="Leave the file as it is.")]
+SampleOption = Annotated[
+    Path | None,
+    typer.Option("--sample", help="Report of `audit sample` on the run's node.", show_default=False),
+]
 OutputOption = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="File to write. Default: FILE itself.", show_default=False),
@@ -40,6 +52,7 @@ def verify_command(
     source: SourceArgument,
     offline: OfflineOption = False,
     no_upgrade: KeepOption = False,
+    sample: SampleOption = None,
     network: NetworkOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
@@ -50,6 +63,9 @@ def verify_command(
 
     A run that was not anchored when the file was saved and is by now is
     completed from the chain and the node's log, and the file with it.
+
+    With --sample, what an auditor's sample of the node says of this run counts
+    too, once all of the report but its outcomes is checked against the chain.
 
     Exits 0 when every check made holds, 1 when one fails, 2 when the file
     cannot be read, 3 when nothing is wrong and the run is not anchored yet.
@@ -67,8 +83,9 @@ def verify_command(
         given = read_source(source)
         found = inspect(given, known_network(network, optional=offline), network, offline, say)
         saved, remark = (False, "") if no_upgrade else _save(found)
-        print_verification(terminal.out, found.verification, found.trust, remark)
-        terminal.result(describe_verification(found.verification, found.trust, saved))
+        sampled = _sampled(found, sample, known_network(network, optional=True), offline)
+        print_verification(terminal.out, found.verification, found.trust, remark, sampled)
+        terminal.result(describe_verification(found.verification, found.trust, saved, sampled))
         raise typer.Exit(found.exit_code)
 
 
@@ -103,6 +120,26 @@ def add_verify_commands(app: typer.Typer) -> None:
     """Make the commands of this module part of `tallynet audit`."""
     app.command("verify")(verify_command)
     app.command("upgrade")(upgrade_command)
+
+
+def _sampled(found: Inspection, sample: Path | None, network: NetworkFile | None, offline: bool) -> "Sampled | None":
+    """What the sample says of the run, once the run itself holds and is anchored."""
+    if sample is None:
+        return None
+    if network is None or offline:
+        raise Misconfigured("Whether a block drew a sample is on the chain.", remedy="Leave --offline out.")
+    if found.verification.verdict is not Verdict.OK or found.verification.bundle is None:
+        return None
+    from tallynet.audit.sample_file import read_report
+
+    return trio.run(_look_up, found.verification.bundle, read_report(sample).report, network)
+
+
+async def _look_up(bundle: Bundle, report: "SampleReport", network: NetworkFile) -> "Sampled":
+    from tallynet.audit.sampled import find_sampled
+
+    async with open_chain(network) as chain:
+        return await find_sampled(bundle, report, chain.ledger)
 
 
 def _save(found: Inspection) -> tuple[bool, str]:
