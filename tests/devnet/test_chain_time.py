@@ -82,7 +82,7 @@ def test_every_block_has_its_own_hash() -> None:
 async def test_the_timer_makes_blocks() -> None:
     chain = chain_at(Clock())
 
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             await nursery.start(ChainServer(chain, block_seconds=0.02).run)
             while chain.number < 3:

@@ -65,7 +65,7 @@ async def assert_serves(libp2p: Libp2pWorld, server: Libp2pTransport) -> None:
 
 async def until_alone(server: Libp2pTransport) -> None:
     """Wait until no inbound slot is borrowed and no peer is in the books any more."""
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while server.statistics().inbound or server.statistics().peers:
             await trio.sleep(0.01)
 
@@ -100,7 +100,7 @@ async def test_four_hundred_connections_in_a_row_leave_no_slot_borrowed(
             await connection.muxed_conn.hang_up()
     await until_alone(server)
     await assert_serves(libp2p, server)
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while trio.lowlevel.current_statistics().tasks_living > tasks:
             await trio.sleep(0.01)
 
@@ -133,7 +133,7 @@ async def test_idle_connections_make_room_and_busy_ones_stay(
         await busy.receive(4)
         async with libp2p.running(*clients[1:]):
             for client in clients[1:]:
-                with trio.fail_after(10):
+                with trio.fail_after(30):
                     while not await has_echo(libp2p, client, where):
                         await trio.sleep(0.1)
         await busy.send(b"well")
@@ -155,7 +155,7 @@ async def test_one_peer_has_a_few_connections_only(libp2p: Libp2pWorld, server: 
     async with background(greedy):
         for _ in range(8):
             await greedy.dial_addr(address, peer)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while server.statistics().inbound > FEW.connections_per_peer:
                 await trio.sleep(0.01)
         await assert_serves(libp2p, server)
@@ -222,7 +222,7 @@ async def test_a_listener_that_never_speaks_is_given_up_in_time(libp2p: Libp2pWo
     with socket.create_server(("127.0.0.1", 0)) as mute:
         where = PeerAddress(Key.generate().peer_id, (f"/ip4/127.0.0.1/tcp/{mute.getsockname()[1]}",))
         async with client.run():
-            with trio.fail_after(3), pytest.raises(NodeUnreachable):
+            with trio.fail_after(30), pytest.raises(NodeUnreachable):
                 await client.open(where, libp2p.echo_protocol)
 
 
@@ -250,7 +250,7 @@ async def test_a_burst_of_gossip_waits_for_a_slow_neighbour(libp2p: Libp2pWorld,
         async with silenced(author, server):
             for number in range(100):
                 await author.publish(TOPIC, bytes([number]))
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             heard = [(await anext(inbox))[1][0] for _ in range(100)]
 
     assert sorted(heard) == list(range(100))
@@ -278,7 +278,7 @@ async def test_a_protocol_name_that_is_no_text_does_not_end_the_host(
         await stream.write(b"\x04\xff\xff\xff\n")
         await assert_serves(libp2p, server)
         another = await client.new_stream(ID.from_base58(server.peer))
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             assert b"/multistream/1.0.0" in await another.read(64)
         await client.hang_up()
 
@@ -297,7 +297,7 @@ async def test_a_flood_past_the_window_is_cut_off(
         assert isinstance(stream, Libp2pStream)
         assert isinstance(stream._stream.muxed_stream, YamuxStream)
         stream._stream.muxed_stream.send_window = 2**40
-        with trio.fail_after(10), pytest.raises(NodeUnreachable):
+        with trio.fail_after(30), pytest.raises(NodeUnreachable):
             for _ in range(64):
                 await stream.send(bytes(MIB))
     await assert_serves(libp2p, server)

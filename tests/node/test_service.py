@@ -131,7 +131,7 @@ async def test_a_lost_line_that_nobody_picks_up_ends_the_job(
             async with world.job(valid_submit()) as stream:
                 world.network.cut(STRANGER.peer_id)
                 await receipt(stream)
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while b'tallynet_jobs_total{model="fake",status="cancelled"} 1.0' not in world.node.metrics.text():
                 await trio.sleep(0.01)
         world.network.heal(STRANGER.peer_id)
@@ -169,7 +169,7 @@ async def test_a_stopping_node_says_goodbye(
         async with open_world(tmp_path, engine, ledger) as world:
             await nursery.start(overhear, world.client)
             world.node.stop()
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 while not adverts or adverts[-1].offers:
                     await trio.sleep(0.01)
         nursery.cancel_scope.cancel()

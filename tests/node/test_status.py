@@ -105,7 +105,7 @@ async def test_status_tells_of_each_model_what_it_does_now(
     steady_clock: MockClock, http: httpx.AsyncClient, desk: Desk, engine: HeldEngine
 ) -> None:
     run = await desk.take(valid_submit())
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while not engine.streams:
             await trio.lowlevel.checkpoint()
     busy, idle = (await get(http, "/status"))["models"]

@@ -27,7 +27,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 async def until(holds: Callable[[], bool]) -> None:
     """A request is recorded after its answer was sent."""
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while not holds():
             await trio.sleep(0.01)
 

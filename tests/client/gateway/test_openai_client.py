@@ -126,7 +126,7 @@ async def test_leaving_a_stream_cancels_the_job(tmp_path: Path) -> None:
 
     async with open_stage(tmp_path, engine=lambda: FakeEngine(tokens_per_second=50, end_every=100_000)) as stage:
         job = "0x" + (await stage.openai(leave)).removeprefix("chatcmpl-")
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while (await stage.get(f"/v1/receipts/{job}")).status_code != 200:
                 await trio.sleep(0.1)
         leaf = Leaf.unpack((await stage.receipt(job)).receipt.leaf)
