@@ -25,8 +25,8 @@ from tests.e2e.launcher import open_launcher
 
 CALLERS = 200
 NODES = 3
-MODEL = "fake:fake@100"
-"""40 tokens take 0.4 s, once they have a slot."""
+MODEL = "fake:fake@30"
+"""40 tokens take 1.3 s, once they have a slot: longer than it takes to kill one node of three."""
 PATIENCE_SECONDS = 150.0
 LOOKED_AT = 6
 """Receipts that are checked, of those that came."""
