@@ -2,12 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallynet.engine.noise import BLOCK, gumbel, philox_words
+from tallynet.engine.noise import BLOCK, gumbel, philox_words, philox_words_on_cpu
 from tallynet.engine.philox import MASK, Words, noise_key, philox, uniform
 from tallynet.engine.philox import gumbel as gumbel_reference
 from tallynet.protocol.units import Digest
@@ -40,6 +41,14 @@ def test_tensor_philox_equals_the_reference(counter: Words, key: tuple[int, int]
     word0, word1 = philox_words((c0, c1, c2, c3), (torch.tensor([key[0]]), torch.tensor([key[1]])))
 
     assert (int(word0), int(word1)) == philox(counter, key)[:2]
+
+
+@given(counter=WORDS, key=st.tuples(WORD, WORD))
+def test_array_philox_equals_the_reference(counter: Words, key: tuple[int, int]) -> None:
+    c0, c1, c2, c3, k0, k1 = (np.array([word], np.uint64) for word in (*counter, *key))
+    word0, word1 = philox_words_on_cpu((c0, c1, c2, c3), (k0, k1))
+
+    assert (int(word0[0]), int(word1[0])) == philox(counter, key)[:2]
 
 
 def test_uniform_is_never_zero_or_one_and_exact() -> None:
@@ -82,3 +91,15 @@ def test_rows_may_have_different_keys_and_positions() -> None:
 
     assert math.isclose(float(noise[0]), gumbel_reference(keys[0], 3, 4), rel_tol=1e-13)
     assert math.isclose(float(noise[1]), gumbel_reference(keys[1], 3, 5), rel_tol=1e-13)
+
+
+@pytest.mark.parametrize("columns", [7, BLOCK // 2 + 5])
+def test_a_table_of_noise_has_every_row_under_its_own_key(columns: int) -> None:
+    keys = [noise_key(SEED), noise_key(Digest(bytes(32)))]
+    words = torch.tensor([(*keys[0], 4), (*keys[1], 5)]).T[..., None]
+    noise = gumbel(words[:4], torch.arange(columns), words[4])
+
+    assert noise.shape == (2, columns)
+    for row, position in ((0, 4), (1, 5)):
+        for token in (0, columns // 2, columns - 1):
+            assert math.isclose(float(noise[row, token]), gumbel_reference(keys[row], token, position), rel_tol=1e-13)

@@ -27,6 +27,9 @@ MILLION = 1_000_000
 NUCLEUS = 128
 """How many of the likeliest tokens are ranked first for top-p; 16 times as many as long as they do not reach p."""
 
+SCORES = 65_536
+"""So many scores of whole rows are computed together on a CPU: they stay in its cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -63,9 +66,14 @@ def sample_rows(logits: Tensor, draws: Sequence[Draw]) -> list[Choice]:
     tokens = logits.argmax(dim=-1)  # (rows,), the lowest id of equals
     sound = totals.isfinite().tolist()
     rows = [row for row, draw in enumerate(draws) if draw.sampling.temperature_millionths and sound[row]]
-    if rows:
-        chosen = _choose([logits[row] for row in rows], [draws[row] for row in rows])
-        tokens[torch.tensor(rows, device=tokens.device)] = chosen
+    whole = [row for row in rows if not _filters(draws[row].sampling, logits.shape[1])]
+    together = max(1, SCORES // logits.shape[1] if logits.device.type == "cpu" else len(whole))
+    for start in range(0, len(whole), together):
+        some = whole[start : start + together]
+        tokens[torch.tensor(some, device=tokens.device)] = _choose(logits[some], [draws[row] for row in some])
+    for row in sorted(set(rows) - set(whole)):
+        ids = survivors(logits[row], draws[row].sampling)
+        tokens[row] = ids[_choose(logits[row, ids][None], [draws[row]], ids)[0]]
     logprobs = (logits.gather(1, tokens[:, None])[:, 0] - totals).clamp(max=0)
     return [Choice(token, logprob) for token, logprob in zip(tokens.tolist(), logprobs.tolist(), strict=True)]
 
@@ -81,19 +89,20 @@ def survivors(logits: Tensor, sampling: Sampling) -> Tensor:
     return torch.arange(size, device=logits.device)
 
 
-def _choose(rows: list[Tensor], draws: list[Draw]) -> Tensor:
-    """Rule 4 for several rows, with one computation of all their noise; returns (rows,) int64."""
-    kept = [survivors(row, draw.sampling) for row, draw in zip(rows, draws, strict=True)]
-    device, sizes = kept[0].device, [len(ids) for ids in kept]
-    keys = torch.tensor([(*draw.key, draw.position) for draw in draws], device=device).T  # (5, rows)
-    if len(draws) > 1:
-        keys = keys.repeat_interleave(torch.tensor(sizes, device=device), dim=1)  # (5, all survivors)
-    noise = gumbel(keys[:4], torch.cat(kept), keys[4]).split(sizes)  # type: ignore[no-untyped-call]
-    best = [
-        ids[(_scaled(row[ids], draw.sampling) + part).argmax()]
-        for row, draw, ids, part in zip(rows, draws, kept, noise, strict=True)
-    ]
-    return torch.stack(best)
+def _filters(sampling: Sampling, size: int) -> bool:
+    """Whether rules 2 and 3 leave anything out."""
+    return sampling.top_p_millionths < MILLION or 0 < sampling.top_k < size
+
+
+def _choose(logits: Tensor, draws: Sequence[Draw], ids: Tensor | None = None) -> Tensor:
+    """Rule 4: the place of each row's best, (rows,) int64; logits (rows, n) of the tokens `ids` (n,), or of all."""
+    tokens = torch.arange(logits.shape[1], device=logits.device) if ids is None else ids
+    keys = torch.tensor([(*draw.key, draw.position) for draw in draws], device=logits.device).T[..., None]
+    temperatures = torch.tensor(
+        [draw.sampling.temperature_millionths / MILLION for draw in draws], dtype=torch.float64, device=logits.device
+    )
+    scores = logits.double() / temperatures[:, None] + gumbel(keys[:4], tokens, keys[4])  # keys (5, rows, 1)
+    return scores.argmax(dim=1)
 
 
 def _nucleus(logits: Tensor, count: int, sampling: Sampling) -> Tensor:

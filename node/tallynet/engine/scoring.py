@@ -202,10 +202,8 @@ class Candidates:
     def _noise_of(self, seed: Digest) -> Tensor:
         """(n, candidates + 1) float64"""
         if seed not in self._noise:
-            keys = torch.tensor(noise_key(seed), device=self._ids.device)[:, None]
-            positions = self._positions[:, None].expand_as(self._ids).reshape(-1)
-            flat: Tensor = gumbel(keys, self._ids.reshape(-1), positions)
-            self._noise[seed] = flat.view_as(self._ids)
+            keys = torch.tensor(noise_key(seed), device=self._ids.device)[:, None, None]
+            self._noise[seed] = gumbel(keys, self._ids, self._positions[:, None])
         return self._noise[seed]
 
 
