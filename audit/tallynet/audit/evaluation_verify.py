@@ -8,14 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tallynet.audit.anchoring import (
-    Chain,
-    check_head,
-    check_in_time,
-    check_known,
-    complete,
-    read_anchors,
-)
+from tallynet.audit.anchoring import Chain, check_head, check_in_time, check_known, complete, read_anchors
 from tallynet.audit.evaluation_places import check_places
 from tallynet.audit.verdict import Checked, Record, Say
 from tallynet.evaluation.report import Report, anchor_closing, decode_report
