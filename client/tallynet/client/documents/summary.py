@@ -47,6 +47,7 @@ class Summary:
 
     @property
     def text(self) -> str:
+        """The last summary, in the model's own words."""
         return self.result.text
 
 
@@ -62,6 +63,7 @@ class _Part:
 
     @property
     def parents(self) -> Sequence[Digest]:
+        """What a job that is made from it names: the answers behind it; none for a piece of the original."""
         return self.made_from if self.result is None else (self.result.answer.output,)
 
 

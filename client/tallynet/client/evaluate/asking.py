@@ -10,7 +10,7 @@ from tallynet.client.answer import Answer
 from tallynet.client.batch import AT_ONCE, Tell, ask_all
 from tallynet.client.client import AsyncClient
 from tallynet.client.conversation import JobRefused
-from tallynet.client.evaluate.kept import KeptAnswers
+from tallynet.client.evaluate.kept_answers import KeptAnswers
 from tallynet.evaluation.questions import Question
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.errors import Invalid, InvalidJob, Misconfigured, NodeUnreachable, TallyError
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 TRIES = 3
 """Jobs that are signed for one question at most, each of which already tries several nodes."""
 RETRY_SECONDS = 1.0
+"""Before the second try; twice as long before the third."""
 
 
 @dataclass(frozen=True, slots=True)

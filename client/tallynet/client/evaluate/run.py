@@ -9,7 +9,7 @@ from tallynet.client.batch import AT_ONCE, Tell
 from tallynet.client.client import AsyncClient
 from tallynet.client.evaluate.asking import Terms, answer_all
 from tallynet.client.evaluate.closing import close, write_evaluation
-from tallynet.client.evaluate.kept import KeptAnswers
+from tallynet.client.evaluate.kept_answers import KeptAnswers
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.terms import DEADLINE_SECONDS
 from tallynet.evaluation.questions import list_questions
