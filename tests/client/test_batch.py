@@ -1,9 +1,11 @@
 """Many questions at once, each with its own answer or its own error."""
 
 import pytest
+import trio
 from trio.testing import MockClock
 
 from tallynet.client import Answer
+from tallynet.client.batch import ask_all
 from tallynet.protocol.errors import Busy, TallyError
 from tests.client.hosted import HostedTransport
 from tests.client.scripted_node import TEXT
@@ -51,3 +53,23 @@ def test_the_bar_is_on_stderr_and_only_when_it_is_asked_for(capsys: pytest.Captu
     assert not any(isinstance(outcome, TallyError) for outcome in quiet)
     assert (silence.out, silence.err, shown.out) == ("", "", "")
     assert "Asking" in shown.err and "100%" in shown.err
+
+
+async def test_of_those_that_belong_together_the_first_that_fails_ends_the_others(autojump_clock: MockClock) -> None:
+    ended: list[int] = []
+
+    async def ask(seconds: int) -> int:
+        try:
+            await trio.sleep(seconds)
+        except trio.Cancelled:
+            ended.append(seconds)
+            raise
+        if seconds == 3:
+            raise Busy("full", retry_after_ms=1)
+        return 10 * seconds
+
+    assert await ask_all(ask, [5, 1, 4], 2) == [50, 10, 40]
+    with pytest.raises(Busy):
+        await ask_all(ask, [5, 1, 3, 9], 3)
+
+    assert sorted(ended) == [5, 9]

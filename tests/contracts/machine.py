@@ -187,6 +187,10 @@ def tree(size: int, label: bytes = b"") -> Tree:
     return Tree(leaf_hash(label + number.to_bytes(4, "big")) for number in range(size))
 
 
+TREE = tree(40)
+MULTIADDR = "/ip4/192.0.2.1/tcp/4001/p2p/16Uiu2HAm"
+
+
 def _reason(error: RuntimeError) -> str:
     """The text of `Error(string)` in what revm says."""
     found = re.search(r"output: 0x08c379a0[0-9a-f]{64}([0-9a-f]+)", str(error))

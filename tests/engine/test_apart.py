@@ -14,8 +14,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tallynet.engine import apart as apart_module
 from tallynet.engine import open_engine
+from tallynet.engine import process as process_module
 from tallynet.engine.apart import ApartEngine
 from tallynet.engine.engine import EngineInfo
 from tallynet.engine.evidence import read_records
@@ -121,10 +121,10 @@ async def test_a_process_that_is_refused_at_its_restart_is_started_again(
             raise answer
         return answer
 
-    monkeypatch.setattr(apart_module, "_start_again", start)
+    monkeypatch.setattr(process_module, "_start_again", start)
     began = trio.current_time()
 
-    assert cast(object, await apart_module._start_patiently("{}")) == "a child"
+    assert cast(object, await process_module.start_patiently("{}")) == "a child"
     assert trio.current_time() - began >= 1 + 2 + 4
 
 
@@ -133,10 +133,10 @@ async def test_a_restart_that_is_cancelled_ends_its_process(monkeypatch: pytest.
     line, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(["sleep", "1000"], pass_fds=[theirs.fileno()])
-    monkeypatch.setattr(apart_module, "_spawn", lambda settings: (process, line))
+    monkeypatch.setattr(process_module, "_spawn", lambda settings: (process, line))
 
     with trio.fail_after(SECONDS), trio.move_on_after(0.1) as scope:
-        await apart_module._start_again("{}")
+        await process_module._start_again("{}")
 
     assert scope.cancelled_caught
     assert await trio.to_thread.run_sync(process.wait, SECONDS) == -signal.SIGKILL

@@ -11,3 +11,9 @@ from trio.testing import MockClock
 def steady_clock() -> MockClock:
     """Real time, from 0."""
     return MockClock(rate=1.0)
+
+
+@pytest.fixture
+def looked_at_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No look holds: what is tried here takes less time than a look holds for."""
+    monkeypatch.setattr("tallynet.node.journal.LOOK_HOLDS_SECONDS", 0.0)

@@ -8,19 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tallynet.audit.anchoring import (
-    Chain,
-    check_head,
-    check_in_time,
-    check_known,
-    complete,
-    read_anchors,
-)
+from tallynet.audit.anchoring import Chain, check_head, check_in_time, check_known, complete, read_anchors
 from tallynet.audit.evaluation_places import check_places
 from tallynet.audit.verdict import Checked, Record, Say
 from tallynet.evaluation.report import Report, anchor_closing, decode_report
 from tallynet.evaluation.report_checks import NAMES, Opened, check_report, fault, passed
-from tallynet.protocol.bundle import Bundle
+from tallynet.protocol.bundle import AnchorRef, Bundle
 from tallynet.protocol.bundle_checks import CheckResult, State, check_inclusion
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidBundle, InvalidReport
@@ -58,7 +51,7 @@ async def verify_report_online(data: bytes, chain: Chain, say: Say) -> ReportVer
         closing = await record.complete_closing(opened.closing, chain)
         record.check_closing(closing)
         if closing.inclusion is not None:
-            await record.check_anchor(closing, chain)
+            await record.check_anchor(closing, closing.inclusion.anchor, chain)
             record.add(await check_places(opened.runs, chain))
         record.skip_rest("no anchor yet")
     return record.verification()
@@ -114,16 +107,15 @@ class _Record(Record[InvalidReport]):
             raise fault(10, f"the closing run: {error.message}", error) from error
         self.add(CheckResult(10, NAMES[10], result.state, result.detail))
 
-    async def check_anchor(self, closing: Bundle, chain: Chain) -> None:
+    async def check_anchor(self, closing: Bundle, anchor: AnchorRef, chain: Chain) -> None:
         """Checks (11) to (13): those of a bundle, with the same numbers."""
-        assert closing.inclusion is not None
         anchors = await read_anchors(chain.ledger, closing.node)
         # (11) the contract knows the anchor of the closing run, and all of it is as the file says
-        self.add(check_known(anchors, closing.inclusion.anchor))
+        self.add(check_known(anchors, anchor))
         # (12) the first anchor that covers the closing run came by the promised time
         self.add(check_in_time(anchors, closing))
         # (13) the contract's present head of that node is this anchor or a longer log
-        self.add(await check_head(closing.node, closing.inclusion.anchor, chain.ledger))
+        self.add(await check_head(closing.node, anchor, chain.ledger))
 
     @contextmanager
     def until_failure(self) -> Iterator[None]:

@@ -11,12 +11,7 @@ from dataclasses import dataclass
 from tallynet.audit.anchoring import Chain, check_head, check_in_time, check_known, complete, read_anchors
 from tallynet.audit.verdict import Checked, Record, Say
 from tallynet.protocol.bundle import Bundle, BundleFile, parse_bundle
-from tallynet.protocol.bundle_checks import (
-    NAMES,
-    check_inclusion,
-    check_statements,
-    passed,
-)
+from tallynet.protocol.bundle_checks import NAMES, check_inclusion, check_statements, passed
 from tallynet.protocol.bundle_link import unwrap
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidBundle

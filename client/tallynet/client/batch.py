@@ -1,6 +1,7 @@
-"""Many questions at once: the answers in the order of the questions, and in place of a failed one its error.
+"""Many questions at once: the answers in the order of the questions.
 
-One that fails ends no other: what has been answered has been paid for.
+With `ask_each` one that fails ends no other, and its error stands in its place: what has been answered has been paid
+for. With `ask_all` the first that fails ends the others: they are of use only together.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ Tell = Callable[[int], None]
 """Told how many questions are done, after each."""
 
 AT_ONCE = 8
+"""Jobs of one call that are under way together."""
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -43,6 +45,28 @@ async def ask_each(
         for number, prompt in enumerate(prompts):
             nursery.start_soon(ask_one, number, prompt)
     return [outcomes[number] for number in range(len(prompts))]
+
+
+async def ask_all(
+    ask: Callable[[Q], Awaitable[A]], prompts: Sequence[Q], at_once: int = AT_ONCE, tell: Tell = lambda done: None
+) -> list[A]:
+    """As `ask_each`. The first `TallyError` of `ask` ends the others and is raised."""
+    failed: list[TallyError] = []
+    outcomes: list[A | TallyError] = []
+
+    async def ask_or_end(prompt: Q) -> A:
+        try:
+            return await ask(prompt)
+        except TallyError as error:
+            failed.append(error)
+            scope.cancel()
+            raise
+
+    with trio.CancelScope() as scope:
+        outcomes = await ask_each(ask_or_end, prompts, at_once, tell)
+    if failed:
+        raise failed[0]
+    return [outcome for outcome in outcomes if not isinstance(outcome, TallyError)]
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from typing import Self, Unpack
 from tallynet.client.anchor_wait import AnchorWait
 from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
-from tallynet.client.batch import AT_ONCE, Outcome, Tell, ask_each
+from tallynet.client.batch import AT_ONCE, Outcome, Tell, ask_all, ask_each
 from tallynet.client.directory import read_model_id
 from tallynet.client.dispatch import TellNode, tell_nobody
-from tallynet.client.embedding import Embedding, EmbedOptions, embed_all, embedding_terms, read_answer
+from tallynet.client.embedding import Embedding, EmbedOptions, embedding_terms, read_answer
 from tallynet.client.keeping import Keeper
 from tallynet.client.market import ModelOnOffer, gather
 from tallynet.client.order import Order, Prompt, Turns, read_prompt
@@ -205,7 +205,7 @@ class AsyncClient:
             async with self.embedding_stream(model, text, **options) as stream:
                 return read_answer(await stream.finish())
 
-        return await embed_all([texts] if isinstance(texts, str) else texts, embed_one)
+        return await ask_all(embed_one, [texts] if isinstance(texts, str) else texts)
 
     def embedding_stream(self, model: str, text: str, **options: Unpack[EmbedOptions]) -> AnswerStream:
         """The job behind one vector: `read_answer` makes one of its answer. Raises what `stream` raises."""

@@ -1,21 +1,16 @@
 """Texts into vectors: each text is one job, and each vector comes with the answer that holds a node to it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypedDict
-
-import trio
 
 from tallynet.client.answer import Answer
 from tallynet.client.terms import DEADLINE_SECONDS, Terms, read_terms
 from tallynet.protocol.embedding import EMBED_SAMPLING, Vector, decode_embedding
-from tallynet.protocol.errors import NodeUnreachable, TallyError
+from tallynet.protocol.errors import NodeUnreachable
 from tallynet.protocol.job import Task
 from tallynet.protocol.receipt import VerifiedReceipt
 from tallynet.protocol.units import Address, Digest
-
-AT_ONCE = 8
-"""Jobs of one call that are under way at the same time."""
 
 
 class EmbedOptions(TypedDict, total=False):
@@ -70,25 +65,3 @@ def read_answer(answer: Answer) -> Embedding:
     if not answer.status.finished:
         raise NodeUnreachable(f"The node ended the job with {answer.status.name.lower()} instead of a vector.")
     return Embedding(decode_embedding(answer.chunks), answer)
-
-
-async def embed_all(texts: Sequence[str], embed: Callable[[str], Awaitable[Embedding]]) -> list[Embedding]:
-    """Embed all texts, some at a time; in their order. The first error ends the others and is raised."""
-    found: dict[int, Embedding] = {}
-    errors: list[TallyError] = []
-    limiter = trio.CapacityLimiter(AT_ONCE)
-
-    async def embed_one(place: int, scope: trio.CancelScope) -> None:
-        try:
-            async with limiter:
-                found[place] = await embed(texts[place])
-        except TallyError as error:
-            errors.append(error)
-            scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        for place in range(len(texts)):
-            nursery.start_soon(embed_one, place, nursery.cancel_scope)
-    if errors:
-        raise errors[0]
-    return [found[place] for place in range(len(texts))]

@@ -28,6 +28,7 @@ class Kind(StrEnum):
 
 
 Millionths = Annotated[int, Meta(gt=-(2**53), lt=2**53)]
+"""Of the unit that `Kind` names, rounded: so that a report has one text on every machine."""
 
 
 class Metric(Struct, frozen=True, forbid_unknown_fields=True):

@@ -74,10 +74,12 @@ class Evaluation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def domain(self) -> Domain:
+        """Chain and contract, by the report's own word."""
         return Domain(self.chain_id, Address(bytes.fromhex(self.contract[2:])))
 
     @property
     def digest(self) -> Digest:
+        """SHA-256 of its JSON without spaces: what the closing run names."""
         return Digest(hashlib.sha256(msgspec.json.encode(self)).digest())
 
 

@@ -54,9 +54,11 @@ class Opened:
 
 
 Say = Callable[[CheckResult], None]
+"""Hears every result as it comes."""
 
 
 def passed(number: int, detail: str) -> CheckResult:
+    """The result of a check of chapter 8 that holds; `detail` says what was found."""
     return CheckResult(number, NAMES[number], State.OK, detail)
 
 
@@ -128,6 +130,7 @@ def failing(number: int, what: str) -> Iterator[None]:
 
 
 def fault(number: int, message: str, cause: Invalid | None = None) -> InvalidReport:
+    """The failure of check `number`, with the evidence of its cause, if that has any."""
     return InvalidReport(message, check=number, evidence=cause.evidence if cause else None, remedy=REMEDY)
 
 
@@ -232,5 +235,6 @@ def _open_closing(report: Report) -> Bundle:
 
 
 def _request_of(bundle: Bundle) -> bytes:
-    assert isinstance(bundle.opening, Whole)  # `open_whole` lets no other pass
+    if not isinstance(bundle.opening, Whole):  # `open_whole` lets no other pass
+        raise InvalidReport("the bundle does not open the whole run")
     return bundle.opening.request

@@ -116,6 +116,7 @@ class Suite(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def digest(self) -> Digest:
+        """SHA-256 of its JSON without spaces, items and all: two suites with one digest ask the same."""
         return Digest(hashlib.sha256(msgspec.json.encode(self)).digest())
 
 

@@ -78,6 +78,7 @@ def describe_evaluation(evaluation: Evaluation) -> dict[str, object]:
 
 
 def describe_metric(metric: Metric) -> Mapping[str, object]:
+    """The JSON object of a number, in the unit that its kind names: not in millionths, as in the report."""
     numbers = {name: getattr(metric, name) / MILLION for name in ("value", "low", "high")}
     return {**msgspec.to_builtins(metric), **numbers}
 

@@ -2,7 +2,8 @@
 
     engine.py       the interface, and what is said across it: Engine, Generation, Piece, …
     opening.py      `open_engine`: from an operator's words to an engine
-    apart.py        ApartEngine: any of the engines below in a process of its own, child.py; line.py between them
+    apart.py        ApartEngine: any of the engines below in a process of its own
+    process.py      that process, seen from the node; child.py   what runs in it; line.py   between them
     fake.py         FakeEngine: deterministic stand-in without torch
     upstream/       UpstreamEngine: another server that speaks the OpenAI API
 

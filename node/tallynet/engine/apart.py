@@ -8,10 +8,6 @@ that ran end with a signed reason, and a new process is started.
 import json
 import logging
 import math
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,39 +31,19 @@ from tallynet.engine.line import (
     Tokens,
     error_of,
 )
+from tallynet.engine.process import start, start_patiently
 from tallynet.protocol.errors import Busy, Misconfigured, TallyError, Unreachable
 from tallynet.protocol.request import Request
 from tallynet.protocol.units import TokenIds
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
-"""Between the end of a process and the start of the next: doubled each time that one does not start."""
-
-LINGER_SECONDS = 2.0
-"""How long a process may take to end once the line is closed."""
-
 RETRY_MS = 10_000
 """When to try again while a process is being started."""
 
 AGAIN = "Send the job again later, or to another node."
-READ_LOG = "Read above what it said; the machine may have run out of memory."
 
 Item = Piece | TokenIds | TallyError | None
-
-
-@dataclass(frozen=True)
-class _Child:
-    """A process with a loaded model."""
-
-    process: subprocess.Popen[bytes]
-    line: socket.socket
-    info: EngineInfo
-    tokens_per_second: float
-
-    def end(self) -> str:
-        return _end(self.process, self.line)
 
 
 @dataclass(eq=False)
@@ -113,7 +89,7 @@ class ApartEngine:
     def __init__(self, spec: str, *, device: str, dtype: str, slots: int, context_length: int | None = None) -> None:
         """Raises what `opening.open_engine` raises, for the same arguments."""
         settings = {"spec": spec, "device": device, "dtype": dtype, "slots": slots, "context_length": context_length}
-        self._child = _start(json.dumps(settings))
+        self._child = start(json.dumps(settings))
         self._info = self._child.info
         self._settings = json.dumps({**settings, "context_length": self._info.context_length})
         """Of later processes: they hold as much as the first, whatever the memory says then."""
@@ -185,7 +161,7 @@ class ApartEngine:
                 await self._converse(task_status)
                 task_status = trio.TASK_STATUS_IGNORED
                 log.error("the engine's process %s; another is started", await trio.to_thread.run_sync(self._child.end))
-                self._child = await _start_patiently(self._settings)
+                self._child = await start_patiently(self._settings)
                 if self._child.info.model != self._info.model:
                     raise Misconfigured("The model's files were changed while the node ran.", remedy="Start it again.")
         finally:
@@ -238,75 +214,3 @@ async def _speak(mouth: Mouth) -> None:
         await mouth.run()
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         log.debug("the engine's process does not listen")  # whoever listens to it hears its end
-
-
-async def _start_patiently(settings: str) -> _Child:
-    pause = FIRST_PAUSE_SECONDS
-    while True:
-        await trio.sleep(pause)
-        try:
-            return await _start_again(settings)
-        except (Unreachable, Misconfigured) as error:  # it started once with these settings: only the moment is wrong
-            log.error("the engine does not start: %s", error)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-
-
-async def _start_again(settings: str) -> _Child:
-    """As `_start`. Cancelling it ends the process, however long the model still takes."""
-    process, line = await trio.to_thread.run_sync(_spawn, settings)
-    try:
-        return await trio.to_thread.run_sync(_until_loaded, process, line, abandon_on_cancel=True)
-    except trio.Cancelled:
-        process.kill()  # the thread hears of it, and closes the line
-        raise
-
-
-def _start(settings: str) -> _Child:
-    """Blocks until the model is loaded."""
-    return _until_loaded(*_spawn(settings))
-
-
-def _spawn(settings: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
-    line, theirs = socket.socketpair()
-    with theirs:
-        command = [sys.executable, "-m", "tallynet.engine.child", str(theirs.fileno()), settings]
-        return subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL), line
-
-
-def _until_loaded(process: "subprocess.Popen[bytes]", line: socket.socket) -> _Child:
-    try:
-        first = _first_word(line, process)
-        if isinstance(first, Failed):
-            raise error_of(first)
-        if not isinstance(first, Loaded):
-            raise TypeError(f"an engine begins with Loaded, not with {type(first).__name__}")
-    except BaseException:
-        _end(process, line)
-        raise
-    info = EngineInfo.of(
-        first.name, first.manifest, first.environment, context_length=first.context_length,
-        vocabulary_size=first.vocabulary_size, slots=first.slots, evidence=first.evidence,
-        task=first.task, unheeded=first.unheeded, scores=first.scores, planned_bytes=first.planned_bytes,
-        wishes=first.wishes,
-    )  # fmt: skip
-    return _Child(process, line, info, first.tokens_per_second)
-
-
-def _first_word(line: socket.socket, process: subprocess.Popen[bytes]) -> FromEngine:
-    decoder = Decoder[FromEngine](FromEngine)
-    while data := line.recv(READ_BYTES):
-        for message in decoder.feed(data):
-            return message
-    raise Unreachable(f"the engine's process {_end(process, line)} while it loaded the model", remedy=READ_LOG)
-
-
-def _end(process: subprocess.Popen[bytes], line: socket.socket) -> str:
-    """It keeps nothing, so it is killed when it lingers. Idempotent; says how it ended."""
-    line.close()
-    try:
-        code = process.wait(LINGER_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return "was killed"
-    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"

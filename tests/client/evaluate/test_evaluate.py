@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from tallynet.client.conversation import JobRefused
-from tallynet.client.evaluate.asking import Terms, ask_all
+from tallynet.client.evaluate.asking import Terms, answer_all
 from tallynet.client.evaluate.comparison import compare
 from tallynet.client.evaluate.run import evaluate, find_model
 from tallynet.client.market import ModelOnOffer
@@ -141,7 +141,7 @@ QUESTIONS = list_questions(Suite(name="s", version="1", parts=SUITE.parts[:1]), 
 
 async def ask(client: FailingClient) -> list[Bundle]:
     stand_in: Any = client
-    return await ask_all(stand_in, QUESTIONS, Terms("0x", 1.0))
+    return await answer_all(stand_in, QUESTIONS, Terms("0x", 1.0))
 
 
 async def test_what_the_network_fails_at_is_asked_again(autojump_clock: trio.testing.MockClock) -> None:
@@ -184,7 +184,7 @@ async def test_less_than_one_at_a_time_is_refused() -> None:
     stand_in: Any = FailingClient([])
 
     with pytest.raises(ValueError, match="0 questions at a time"):
-        await ask_all(stand_in, QUESTIONS, Terms("0x", 1.0), at_once=0)
+        await answer_all(stand_in, QUESTIONS, Terms("0x", 1.0), at_once=0)
 
 
 async def test_leaving_in_the_middle_cancels_the_jobs(tmp_path: Path) -> None:

@@ -59,6 +59,14 @@ class Store:
         self._connection = connection
         self._path = path
 
+    def prepare(self) -> None:
+        """Make the tables that are not there. Raises `Misconfigured` for a file of another version, or of none."""
+        with self._errors():
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if version not in (0, _VERSION):
+                raise sqlite3.DatabaseError(f"it has version {version}, not {_VERSION}")
+            self._connection.executescript(_TABLES)
+
     def update(self, documents: Sequence[Document], characters: int = PASSAGE_CHARACTERS) -> int:
         """Make the store hold these documents and no others, in passages of at most `characters`. Returns how many of
         them were new or changed."""
@@ -165,11 +173,7 @@ def open_store(folder: Path) -> Iterator[Store]:
         raise Misconfigured(f"{path} cannot be opened: {error}.", remedy="Name another folder.") from error
     store = Store(connection, path)
     try:
-        with store._errors():
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version not in (0, _VERSION):
-                raise sqlite3.DatabaseError(f"it has version {version}, not {_VERSION}")
-            connection.executescript(_TABLES)
+        store.prepare()
         yield store
     finally:
         connection.close()

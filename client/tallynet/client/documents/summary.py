@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-import trio
-
 from tallynet.client.answer import Answer
+from tallynet.client.batch import ask_all
 from tallynet.client.client import AsyncClient
 from tallynet.client.conversation import NodeRefused
 from tallynet.client.documents.length import characters_that_fit, is_too_long
@@ -20,17 +19,19 @@ from tallynet.client.documents.passage import cut_text
 from tallynet.client.tasks.result import TaskResult
 from tallynet.client.tasks.template import Template
 from tallynet.client.terms import AskOptions
-from tallynet.protocol.errors import Misconfigured, TallyError, UnfitAnswer
+from tallynet.protocol.errors import Misconfigured, UnfitAnswer
 from tallynet.protocol.job import MAX_PARENTS
 from tallynet.protocol.units import Digest, JobId
 
 SUMMARY_TOKENS = 512
 AT_ONCE = 4
+"""Jobs that are under way together."""
 SMALLEST = 200
 """Characters; a part is not cut further."""
 INSTRUCTIONS = 600
 """Characters that the template adds, at most."""
 MAX_TEXT = 4 * 1024 * 1024
+"""Characters."""
 
 Tell = Callable[[int, int], None]
 """Told how many of the parts that are known so far have been summarised."""
@@ -46,6 +47,7 @@ class Summary:
 
     @property
     def text(self) -> str:
+        """The last summary, in the model's own words."""
         return self.result.text
 
 
@@ -61,6 +63,7 @@ class _Part:
 
     @property
     def parents(self) -> Sequence[Digest]:
+        """What a job that is made from it names: the answers behind it; none for a piece of the original."""
         return self.made_from if self.result is None else (self.result.answer.output,)
 
 
@@ -107,6 +110,7 @@ class _Run:
     done: int = 0
 
     async def reduce(self, parts: list[_Part]) -> Summary:
+        """Summarise the parts, then their summaries, until one is left. Raises what `summarise` raises."""
         answers: dict[JobId, Answer] = {}
         groups = [[part] for part in parts]
         while True:
@@ -137,28 +141,18 @@ class _Run:
 
     async def _each(self, groups: Sequence[Sequence[_Part]], *, is_part: bool) -> list[list[_Part]]:
         """Summarise some groups at a time; the first error ends the others. A lone summary is left as it is."""
-        made: dict[int, list[_Part]] = {}
-        errors: list[TallyError] = []
-        limiter, total = trio.CapacityLimiter(AT_ONCE), self.done + len(groups)
+        before, total = self.done, self.done + len(groups)
 
-        async def make(place: int, group: Sequence[_Part], scope: trio.CancelScope) -> None:
-            try:
-                async with limiter:
-                    lone = len(group) == 1 and group[0].result is not None
-                    made[place] = list(group) if lone else await self._make(group, is_part=is_part)
-            except TallyError as error:
-                errors.append(error)
-                scope.cancel()
-            self.done += 1
+        async def make(group: Sequence[_Part]) -> list[_Part]:
+            lone = len(group) == 1 and group[0].result is not None
+            return list(group) if lone else await self._make(group, is_part=is_part)
+
+        def note(done: int) -> None:
+            self.done = before + done
             self.tell(self.done, total)
 
-        self.tell(self.done, total)
-        async with trio.open_nursery() as nursery:
-            for place, group in enumerate(groups):
-                nursery.start_soon(make, place, group, nursery.cancel_scope)
-        if errors:
-            raise errors[0]
-        return [made[place] for place in range(len(groups))]
+        note(0)
+        return await ask_all(make, groups, AT_ONCE, note)
 
     async def _make(self, group: Sequence[_Part], *, is_part: bool) -> list[_Part]:
         """The summary of one group, or of each half of it when the nodes find it too long."""

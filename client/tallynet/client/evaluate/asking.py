@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import trio
 
 from tallynet.client.answer import Answer
-from tallynet.client.batch import AT_ONCE, Tell
+from tallynet.client.batch import AT_ONCE, Tell, ask_all
 from tallynet.client.client import AsyncClient
 from tallynet.client.conversation import JobRefused
-from tallynet.client.evaluate.kept import KeptAnswers
+from tallynet.client.evaluate.kept_answers import KeptAnswers
 from tallynet.evaluation.questions import Question
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.errors import Invalid, InvalidJob, Misconfigured, NodeUnreachable, TallyError
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 TRIES = 3
 """Jobs that are signed for one question at most, each of which already tries several nodes."""
 RETRY_SECONDS = 1.0
+"""Before the second try; twice as long before the third."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Terms:
     audit_consent: bool = False
 
 
-async def ask_all(
+async def answer_all(
     client: AsyncClient,
     questions: Sequence[Question],
     terms: Terms,
@@ -48,29 +49,15 @@ async def ask_all(
     """The answer to each question, in their order, from `kept` where it is there. The first question that cannot be
     answered ends the others, and its error is raised; which one it is is logged. Raises ValueError for less than one at
     a time."""
-    if at_once < 1:
-        raise ValueError(f"{at_once} questions at a time is no way to ask any")
-    answers: dict[int, Bundle] = {}
-    failed: list[TallyError] = []
-    places = trio.CapacityLimiter(at_once)
 
-    async def answer_one(number: int, scope: trio.CancelScope) -> None:
-        async with places:
-            try:
-                answers[number] = await _answer(client, questions[number], terms, kept)
-            except TallyError as error:
-                log.warning("Question %s cannot be answered.", questions[number].name)
-                failed.append(error)
-                scope.cancel()
-                return
-        tell(len(answers))
+    async def answer(question: Question) -> Bundle:
+        try:
+            return await _answer(client, question, terms, kept)
+        except TallyError:
+            log.warning("Question %s cannot be answered.", question.name)
+            raise
 
-    async with trio.open_nursery() as nursery:
-        for number in range(len(questions)):
-            nursery.start_soon(answer_one, number, nursery.cancel_scope)
-    if failed:
-        raise failed[0]
-    return [answers[number] for number in range(len(questions))]
+    return await ask_all(answer, questions, at_once, tell)
 
 
 async def _answer(client: AsyncClient, question: Question, terms: Terms, kept: KeptAnswers | None) -> Bundle:

@@ -23,6 +23,7 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
+        """Whether all intervals of now meet those of then; single answers may still differ."""
         return not self.apart
 
 

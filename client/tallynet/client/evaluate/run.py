@@ -7,9 +7,9 @@ import trio
 
 from tallynet.client.batch import AT_ONCE, Tell
 from tallynet.client.client import AsyncClient
-from tallynet.client.evaluate.asking import Terms, ask_all
+from tallynet.client.evaluate.asking import Terms, answer_all
 from tallynet.client.evaluate.closing import close, write_evaluation
-from tallynet.client.evaluate.kept import KeptAnswers
+from tallynet.client.evaluate.kept_answers import KeptAnswers
 from tallynet.client.market import ModelOnOffer
 from tallynet.client.terms import DEADLINE_SECONDS
 from tallynet.evaluation.questions import list_questions
@@ -45,7 +45,7 @@ async def evaluate(
     terms = Terms(prefixed(offered.model), deadline_seconds, max_price_wei, tuple(nodes), audit_consent)
     questions = list_questions(suite, limit)
     kept = None if keep is None else KeptAnswers(keep, suite, offered.model, domain)
-    bundles = await ask_all(client, questions, terms, at_once=at_once, kept=kept, tell=tell)
+    bundles = await answer_all(client, questions, terms, at_once=at_once, kept=kept, tell=tell)
     evaluation = await trio.to_thread.run_sync(write_evaluation, suite, limit, offered, domain, questions, bundles)
     return await close(client, evaluation, terms)
 

@@ -15,7 +15,6 @@ Everything is read with a bound and checked once, here.
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -58,21 +57,21 @@ def read_suite(folder: Path) -> Suite:
     return suite
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def _read_manifest(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(_read(path, MAX_MANIFEST_BYTES).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _refuse(path, f"is no TOML: {error}") from error
 
 
-def _parts(manifest: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+def _parts(manifest: dict[str, object], path: Path) -> list[dict[str, object]]:
     parts = manifest.get("parts")
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         raise _refuse(path, "has no list of [[parts]]")
     return parts
 
 
-def _read_part(folder: Path, part: dict[str, Any]) -> dict[str, Any]:
+def _read_part(folder: Path, part: dict[str, object]) -> dict[str, object]:
     """The part with its items. Its name is that of a file, so it is looked at first."""
     name = part.get("name")
     if not isinstance(name, str) or not name or set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789_-"):
@@ -82,13 +81,13 @@ def _read_part(folder: Path, part: dict[str, Any]) -> dict[str, Any]:
     return {**part, "items": list(_read_items(folder / f"{name}.jsonl"))}
 
 
-def _read_items(path: Path) -> Iterator[dict[str, Any]]:
+def _read_items(path: Path) -> Iterator[dict[str, object]]:
     lines = _read(path, MAX_SUITE_BYTES).splitlines()
     if len(lines) > MAX_ITEMS:
         raise _refuse(path, f"has {len(lines)} lines, more than {MAX_ITEMS} items")
     for number, line in enumerate(lines, 1):
         try:
-            yield msgspec.json.decode(line, type=dict[str, Any])
+            yield msgspec.json.decode(line, type=dict[str, object])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _refuse(path, f"has no item on line {number}: {error}") from error
 

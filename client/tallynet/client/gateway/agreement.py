@@ -15,8 +15,9 @@ from tallynet.client.gateway.jobs import Jobs
 from tallynet.client.gateway.policy import Agreement
 from tallynet.client.gateway.run import Run
 from tallynet.client.gateway.visit import Visit
+from tallynet.protocol.advert import VerifiedAdvert
 from tallynet.protocol.errors import TallyError
-from tallynet.protocol.units import Address, ModelId, TokenIds, prefixed
+from tallynet.protocol.units import Address, TokenIds, prefixed
 
 
 async def agree(jobs: Jobs, asked: Asked, agreement: Agreement, visit: Visit) -> list[Run]:
@@ -43,17 +44,14 @@ async def agree(jobs: Jobs, asked: Asked, agreement: Agreement, visit: Visit) ->
 
 
 async def _choose(jobs: Jobs, asked: Asked, agreement: Agreement) -> list[Address]:
-    """One node of each operator; of an operator's nodes the one with most free slots."""
+    """One node of each operator, those with most free slots first. Raises `ApiError` 503 for too few operators."""
     operators = await jobs.client.operators()
-    allowed = asked.policy.addresses
-    chosen: dict[Address, tuple[int, Address, ModelId]] = {}
+    chosen: dict[Address, tuple[int, Address]] = {}
     for known in await jobs.client.nodes():
-        for offer in known.advert.offers:
-            operator = operators.get(known.node)
-            fits = asked.model in (offer.name, prefixed(offer.model)) and (not allowed or known.node in allowed)
-            if fits and operator is not None:
-                one = (offer.free_slots, known.node, offer.model)
-                chosen[operator] = max(chosen.get(operator, one), one)
+        operator, slots = operators.get(known.node), _free_slots(known, asked)
+        if operator is not None and slots is not None:
+            one = (slots, known.node)
+            chosen[operator] = max(chosen.get(operator, one), one)
     if len(chosen) < agreement.among:
         raise ApiError(
             503,
@@ -62,7 +60,16 @@ async def _choose(jobs: Jobs, asked: Asked, agreement: Agreement) -> list[Addres
             retry_after=5,
             tally=None,
         )
-    return [node for _, node, _ in sorted(chosen.values(), reverse=True)[: agreement.among]]
+    return [node for _, node in sorted(chosen.values(), reverse=True)[: agreement.among]]
+
+
+def _free_slots(known: VerifiedAdvert, asked: Asked) -> int | None:
+    """How many jobs the node would begin at once with the model; None where it has it not, or is not allowed."""
+    allowed = asked.policy.addresses
+    if allowed and known.node not in allowed:
+        return None
+    fitting = [offer for offer in known.advert.offers if asked.model in (offer.name, prefixed(offer.model))]
+    return max((offer.free_slots for offer in fitting), default=None)
 
 
 async def _ask_all(jobs: Jobs, asked: Asked, nodes: Sequence[Address], visit: Visit) -> list[Run]:

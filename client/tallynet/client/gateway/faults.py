@@ -69,15 +69,18 @@ class ApiError(TallyError):
 
     @property
     def body(self) -> dict[str, object]:
+        """The JSON object, as OpenAI's clients read it; with `tally` beside it where there is evidence."""
         error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.name}
         return {"error": error} if self.tally is None else {"error": error, "tally": dict(self.tally)}
 
     @property
     def kind(self) -> str:
+        """The `type`: of its status, else whose fault it is, below 500 the caller's."""
         return TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
 
     @property
     def headers(self) -> dict[str, str]:
+        """When to come again, in whole seconds, and whether a client may do so by itself."""
         after = {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
         return after if self.retry else {**after, "x-should-retry": "false"}
 

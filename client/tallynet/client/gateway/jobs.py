@@ -4,9 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import trio
-
 from tallynet.client.answer_stream import AnswerStream
+from tallynet.client.batch import ask_all
 from tallynet.client.client import AsyncClient
 from tallynet.client.gateway.asked import Errand
 from tallynet.client.gateway.bodies import MAX_CHOICES
@@ -85,17 +84,7 @@ class Jobs:
 
     async def every(self, asked: Errand, visit: Visit) -> list[Run]:
         """Run all jobs, AT_ONCE at the same time; one that fails ends the others."""
-        runs: list[Run | None] = [None] * len(asked.requests)
-        places = trio.CapacityLimiter(AT_ONCE)
-
-        async def run_one(index: int, request: Request) -> None:
-            async with places:
-                runs[index] = await self.whole(asked, request, visit)
-
-        async with trio.open_nursery() as nursery:
-            for index, request in enumerate(asked.requests):
-                nursery.start_soon(run_one, index, request)
-        return [run for run in runs if run is not None]
+        return await ask_all(lambda request: self.whole(asked, request, visit), asked.requests, AT_ONCE)
 
     def _book(self, stream: AnswerStream, visit: Visit) -> None:
         """Idempotent: a run costs once."""

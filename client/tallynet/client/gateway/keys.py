@@ -102,6 +102,7 @@ class KeyStore:
 
     @property
     def any_in_force(self) -> bool:
+        """Whether there is a key that was not revoked."""
         return bool(self._read("SELECT 1 FROM keys WHERE revoked IS NULL LIMIT 1"))
 
     def find(self, secret: str) -> Caller | None:
@@ -119,6 +120,7 @@ class KeyStore:
         return str(found[0][0]) if found else None
 
     def tokens_today(self, name: str, now: Seconds) -> int:
+        """What the runs of a key have used since midnight UTC, prompts and answers together."""
         found = self._read("SELECT total(tokens) FROM runs WHERE key = ? AND at >= ?", (name, now - now % DAY_SECONDS))
         return int(found[0][0])
 

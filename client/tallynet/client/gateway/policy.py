@@ -49,14 +49,17 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 
     @property
     def addresses(self) -> tuple[Address, ...]:
+        """Of the nodes that may answer; empty for any."""
         return tuple(Address(bytes.fromhex(node[2:])) for node in self.nodes)
 
     @property
     def parent_outputs(self) -> tuple[Digest, ...]:
+        """The commitments that `parents` names, 32 bytes each."""
         return tuple(Digest(bytes.fromhex(parent[2:])) for parent in self.parents)
 
     @property
     def waits_for_anchor(self) -> bool:
+        """Whether the answer's last word waits for the node's next anchor."""
         return self.minimum_evidence != "signed"
 
 

@@ -31,6 +31,7 @@ class TaskResult:
 
     @property
     def receipt(self) -> VerifiedReceipt:
+        """Of the node, verified: see `Answer.receipt`."""
         return self.answer.receipt
 
 
