@@ -25,7 +25,6 @@ from tallynet.client.portal import Portal, Submitted
 from tallynet.client.score import TOP, Score, ScoreOptions
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions
 from tallynet.client.tasks.result import TaskResult
-from tallynet.client.tasks.template import Example, Template
 from tallynet.client.terms import AskOptions
 from tallynet.console.network_file import NetworkFile
 from tallynet.ledger.ledger import Ledger
@@ -39,6 +38,7 @@ from tallynet.protocol.flow_template import Value
 from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Digest, Milliseconds, TokenIds
+from tallynet.templates.template import Example, Template
 
 R = TypeVar("R")
 

@@ -32,7 +32,6 @@ from tallynet.client.ranking import Candidate, Demand, rank
 from tallynet.client.score import TOP, Score, ScoreOptions, read_score, score_request, score_terms
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions, prepare_task
 from tallynet.client.tasks.result import TaskResult, read_result
-from tallynet.client.tasks.template import Example, Template
 from tallynet.client.terms import AskOptions, Terms, read_terms
 from tallynet.console.folders import config_folder
 from tallynet.console.network_file import NetworkFile, read_network
@@ -48,6 +47,7 @@ from tallynet.protocol.keys import Key
 from tallynet.protocol.keystore import open_keystore
 from tallynet.protocol.request import Request, decode_request
 from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, TokenIds, prefixed
+from tallynet.templates.template import Example, Template
 
 
 def wall_clock() -> Milliseconds:

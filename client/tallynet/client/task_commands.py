@@ -31,11 +31,11 @@ from tallynet.client.task_options import (
     read_text,
 )
 from tallynet.client.task_telling import Proof, run_prepared
-from tallynet.client.tasks.shelf import find_template
-from tallynet.client.tasks.template import Template
 from tallynet.client.terms import DEADLINE_SECONDS
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, command
 from tallynet.protocol.errors import Misconfigured
+from tallynet.templates.shelf import find_template
+from tallynet.templates.template import Template
 
 MAX_SCHEMA_BYTES = 64 * 1024
 

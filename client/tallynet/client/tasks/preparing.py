@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from tallynet.client.tasks.jinja import render
 from tallynet.client.tasks.reading import check_inputs
-from tallynet.client.tasks.shelf import find_template
-from tallynet.client.tasks.template import Example, Form, Template
 from tallynet.client.terms import AskOptions
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.request import MAX_DOCUMENTS, Message, Request
 from tallynet.protocol.units import Digest
+from tallynet.templates.jinja import render
+from tallynet.templates.shelf import find_template
+from tallynet.templates.template import Example, Form, Template
 
 Inputs = Mapping[str, object]
 """What a template is filled in with: texts, numbers, lists of texts; `labels` and `schema` also judge the answer."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn, cast
 
 from tallynet.client.tasks.schema import Json, check_schema, check_value
-from tallynet.client.tasks.template import Template
 from tallynet.protocol.errors import Misconfigured, UnfitAnswer
 from tallynet.protocol.units import printable
+from tallynet.templates.template import Template
 
 
 def check_inputs(template: Template, inputs: Mapping[str, object]) -> None:

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tallynet.client.tasks.template import MAX_TEMPLATE_BYTES, Template, read_template
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.units import printable
+from tallynet.templates.template import MAX_TEMPLATE_BYTES, Template, read_template
 
-SHIPPED = Path(__file__).parent / "templates"
+SHIPPED = Path(__file__).parent / "shipped"
 MAX_FILES = 1000
 """Of one folder."""
 

@@ -13,9 +13,9 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from tallynet.client.tasks.languages import name_language
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.request import MAX_REQUEST_BYTES
+from tallynet.templates.languages import name_language
 
 
 class _Environment(ImmutableSandboxedEnvironment):
