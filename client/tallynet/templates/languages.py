@@ -20,11 +20,13 @@ NAMES = {
 }  # fmt: skip
 
 
-def name_language(language: str) -> str:
+def name_language(language: object) -> str:
     """The English name of a language: `fr` and `French` both give `French`.
 
     A name that is not in the list is taken as it is (`Old Norse`). Raises `Misconfigured` for a code that is not.
     """
+    if not isinstance(language, str):
+        raise Misconfigured("A language is named by a text that is known beforehand.", remedy="Write fr, or French.")
     known = NAMES.get(language.lower())
     if known is None and len(language) <= 2:
         raise Misconfigured(
