@@ -34,6 +34,7 @@ from tallynet.client.task_telling import Proof, run_prepared
 from tallynet.client.terms import DEADLINE_SECONDS
 from tallynet.console.terminal import DebugOption, JsonOption, NetworkOption, command
 from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.json_depth import check_depth
 from tallynet.templates.shelf import find_template
 from tallynet.templates.template import Template
 
@@ -152,6 +153,7 @@ def _read_schema(file: Path) -> object:
             data = opened.read(MAX_SCHEMA_BYTES + 1)
         if len(data) > MAX_SCHEMA_BYTES:
             raise Misconfigured(f"{file} has more than {MAX_SCHEMA_BYTES} bytes.", remedy="Shorten the schema.")
+        check_depth(data)
         return json.loads(data)
     except OSError as error:
         raise Misconfigured(f"{file} cannot be read: {error.strerror}.", remedy="Check the file.") from error

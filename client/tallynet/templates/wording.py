@@ -14,6 +14,7 @@ from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.flow import TaskInput
 from tallynet.protocol.flow_template import read_template
 from tallynet.protocol.flow_template import render as render_text
+from tallynet.protocol.json_depth import check_depth
 from tallynet.templates.blank import Blank
 from tallynet.templates.jinja import render
 from tallynet.templates.template import Form, Template
@@ -119,6 +120,7 @@ def _known(name: str, text: str) -> str:
 
 def _schema(text: str) -> object:
     try:
+        check_depth(text)
         schema: object = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Misconfigured(f"The schema is no JSON: {error}.", remedy="Correct the schema.") from error
