@@ -61,7 +61,7 @@ def test_a_template_that_does_not_ship_is_not_checked_and_named() -> None:
         (with_task(translation(), inputs={"text": "{{ text }}", "to": "de"}), "prompt"),
         (with_task(translation(), inputs={"text": "{{ text }}"}), "cannot be made: .* lacks to"),
         (with_task(translation(), inputs={"text": "{{ text", "to": "fr"}), "cannot be read"),
-        (with_task(translation(), inputs={"text": "{{ text }}", "to": ("fr",)}), "known beforehand"),
+        (with_task(translation(), inputs={"text": "{{ text }}", "to": ("fr",)}), "named by a text"),
         (structs.replace(translation(), prompt="Translate into French {{ text }}"), "prompt"),
         (structs.replace(translation(), system=""), "system"),
         (structs.replace(translation(), raw=True), "prompt"),

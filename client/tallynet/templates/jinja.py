@@ -17,7 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.request import MAX_REQUEST_BYTES
-from tallynet.templates.blank import written
+from tallynet.templates.blank import Blank, written
 from tallynet.templates.languages import name_language
 
 
@@ -34,6 +34,11 @@ def _to_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
+def _language(value: object) -> object:
+    """A language that is not known yet is written as it will be given."""
+    return value if isinstance(value, Blank) else name_language(value)
+
+
 @pass_eval_context
 def _join(context: EvalContext, values: Iterable[object], between: str = "", attribute: str | int | None = None) -> str:
     """Jinja2's own, which can list blanks too."""
@@ -42,7 +47,7 @@ def _join(context: EvalContext, values: Iterable[object], between: str = "", att
 
 
 _ENVIRONMENT = _Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=written)
-_ENVIRONMENT.filters |= {"language": name_language, "json": _to_json, "join": _join}
+_ENVIRONMENT.filters |= {"language": _language, "json": _to_json, "join": _join}
 
 
 def render(text: str, values: Mapping[str, object], name: str) -> str:

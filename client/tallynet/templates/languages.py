@@ -26,7 +26,9 @@ def name_language(language: object) -> str:
     A name that is not in the list is taken as it is (`Old Norse`). Raises `Misconfigured` for a code that is not.
     """
     if not isinstance(language, str):
-        raise Misconfigured("A language is named by a text that is known beforehand.", remedy="Write fr, or French.")
+        raise Misconfigured(
+            f"A language is named by a text, and this is {type(language).__name__}.", remedy="Write fr, or French."
+        )
     known = NAMES.get(language.lower())
     if known is None and len(language) <= 2:
         raise Misconfigured(

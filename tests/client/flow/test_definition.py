@@ -130,7 +130,7 @@ def test_a_task_of_one_s_own_is_written_into_the_definition(tmp_path: Path) -> N
         ("task: translate@1", "task: translate@1, prompt: x", "'prompt' too"),
         ("to: fr}", "to: 1.5}", "input 'to'"),
         ("to: fr}", "tone: kind}", "lacks to"),
-        ("to: fr}", 'to: "{{ word }}"}', "known beforehand"),
+        ("to: fr}", "to: 7}", "named by a text"),
         ("{{ word }}", "{{ ward }}", "'ward'"),
         ("labels: [yes, no]", "labels: []", "labels"),
         ("stop: [x]", "stop: 3", "stop"),
