@@ -11,6 +11,10 @@ import msgspec
 import pytest
 from eth_account.messages import _hash_eip191_message, encode_typed_data
 
+from tallynet.evaluation.questions import list_questions
+from tallynet.evaluation.report import closing_request, decode_report
+from tallynet.evaluation.report_checks import check_report
+from tallynet.evaluation.suite import Suite
 from tallynet.protocol import bundle as tally
 from tallynet.protocol import commitment, merkle
 from tallynet.protocol.advert import Advert, SignedAdvert, verify_advert
@@ -22,13 +26,21 @@ from tallynet.protocol.chunk import Chunk, ChunkBody, SignedChunk, Transcript, a
 from tallynet.protocol.draw import Draw
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.embedding import encode_embedding, read_embedding
-from tallynet.protocol.errors import Invalid, InvalidEvidence, InvalidFlow, InvalidSignature, Misconfigured
+from tallynet.protocol.errors import (
+    Invalid,
+    InvalidEvidence,
+    InvalidFlow,
+    InvalidReport,
+    InvalidSignature,
+    Misconfigured,
+)
 from tallynet.protocol.fault import KINDS, AnchoredAt, FaultKind, Witness, check_fault
-from tallynet.protocol.flow import Choice, Split
-from tallynet.protocol.flow_checks import verify_flow
+from tallynet.protocol.flow import Choice, Flow, Split
+from tallynet.protocol.flow_checks import FLOW_CHECKS, verify_flow
 from tallynet.protocol.flow_choice import accepts, choose, split_text
 from tallynet.protocol.flow_file import parse_flow, write_flow
 from tallynet.protocol.flow_plan import Plan, commit_input, encode_plan, job_nonce, plan_digest
+from tallynet.protocol.flow_rules import check_flow
 from tallynet.protocol.flow_template import read_template
 from tallynet.protocol.flow_template import render as fill_in
 from tallynet.protocol.job import Job, Sampling
@@ -61,6 +73,9 @@ from tallynet.protocol.wire import (
     LogAsk,
     decode_length,
 )
+from tallynet.templates.shelf import find_template
+from tallynet.templates.wording import word
+from tallynet.templates.wording_check import check_words
 from tests.protocol.generate_vectors import FILES, FOLDER, anchor, render
 from tests.protocol.json_form import camel, read, write
 
@@ -679,20 +694,86 @@ def test_a_template_makes_its_text(case: Any) -> None:
     assert fill_in(read_template(case["source"]), values) == case["text"]
 
 
+@cases("flows.json", "words")
+def test_a_task_has_its_words(case: Any) -> None:
+    inputs = {name: tuple(value) if isinstance(value, list) else value for name, value in case["inputs"].items()}
+    template = find_template(case["template"])
+    made = word(template, case["model"], inputs, raw=case["wants_raw"])
+
+    assert template.digest == hexed(case["digest"])
+    assert (made.prompt, made.system, made.raw) == (case["prompt"], case["system"], case["raw"])
+    assert (list(made.stop), list(made.documents)) == (case["stop"], case["documents"])
+
+
+@cases("flows.json", "invalid_definitions")
+def test_a_definition_is_refused(case: Any) -> None:
+    with pytest.raises(InvalidFlow) as caught:
+        check_flow(msgspec.json.decode(case["json"], type=Flow))
+    assert (caught.value.code, caught.value.check) == (case["error"], case["check"])
+    assert caught.value.step == case["step"]
+
+
 @cases("flows.json", "valid")
 def test_a_flow_file_holds(case: Any) -> None:
     written = parse_flow(case["file"].encode())
 
     assert verify_flow(written, domain(VECTORS["flows.json"]["domain"]))
+    assert check_words(written.file.plan.flow).states == case["words"]
     assert write_flow(written.file).decode() == case["file"]
 
 
 @cases("flows.json", "invalid")
 def test_a_flow_file_is_refused(case: Any) -> None:
     with pytest.raises(InvalidFlow) as caught:
-        verify_flow(parse_flow(case["file"].encode()), domain(VECTORS["flows.json"]["domain"]))
+        found = verify_flow(parse_flow(case["file"].encode()), domain(VECTORS["flows.json"]["domain"]))
+        check_words(found.file.plan.flow)
     assert (caught.value.code, caught.value.check) == (case["error"], case["check"])
     assert caught.value.step == case["step"]
+
+
+def test_a_flow_is_refused_at_every_check_of_its_file() -> None:
+    assert {case["check"] for case in VECTORS["flows.json"]["invalid"]} == FLOW_CHECKS.keys() - {12}
+
+
+def report_of(case: Any) -> str:
+    """A report, as it stands in the vectors or as an edit of the first."""
+    if "file" in case:
+        return str(case["file"])
+    text, changed = VECTORS["evaluations.json"]["valid"][0]["file"], case["edit"]
+    return str(text[: changed["at"]] + changed["insert"] + text[changed["at"] + changed["remove"] :])
+
+
+def test_a_suite_asks_what_everybody_asks() -> None:
+    file = VECTORS["evaluations.json"]
+    suite = msgspec.json.decode(file["suite"]["json"], type=Suite)
+    questions = list_questions(suite, decode_report(report_of(file["valid"][0]).encode()).evaluation.limit)
+
+    assert suite.digest == hexed(file["suite"]["digest"])
+    for case, question in zip(file["questions"], questions, strict=True):
+        assert (question.part, question.item, question.side) == (case["part"], case["item"], case["side"])
+        assert encode_request(question.request) == hexed(case["request"])
+        assert (int(question.task), question.sampling.digest) == (case["task"], hexed(case["params"]))
+
+
+@cases("evaluations.json", "valid")
+def test_a_report_of_an_evaluation_holds(case: Any) -> None:
+    file = VECTORS["evaluations.json"]
+    report = decode_report(report_of(case).encode())
+    closing, digest = tally.read_bundle(report.closing), report.evaluation.digest
+
+    check_report(report, domain(file["domain"]), lambda _: None)
+    assert digest == hexed(file["digest"])
+    assert closing_request(digest).text == file["closing_request"]
+    assert (closing.inclusion is not None) is case["anchored"]
+
+
+@cases("evaluations.json", "invalid")
+def test_a_report_of_an_evaluation_is_refused(case: Any) -> None:
+    with pytest.raises(InvalidReport) as caught:
+        check_report(
+            decode_report(report_of(case).encode()), domain(VECTORS["evaluations.json"]["domain"]), lambda _: None
+        )
+    assert (caught.value.code, caught.value.check) == (case["error"], case["check"])
 
 
 def test_words_of_a_job_show_that_it_gives_no_consent() -> None:
