@@ -1,4 +1,7 @@
-"""Languages by their ISO 639-1 codes: templates write them out, as models know them."""
+"""Languages by their ISO 639-1 codes: templates write them out, as models know them.
+
+A name that was released stays as it is, like a template: an auditor makes the words of a step again with it.
+"""
 
 from tallynet.protocol.errors import Misconfigured
 
