@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from tallynet.audit.flow_audit import audit_flow_offline
 from tallynet.audit.verdict import Verdict
 from tallynet.client.flow import parse_definition, run_flow
+from tallynet.client.flow.display import shown
 from tallynet.console.network_file import write_network
 from tallynet.devnet.command import app
 from tallynet.devnet.fixture import open_devnet
@@ -79,12 +80,15 @@ async def test_the_openai_example_runs_against_a_gateway(tmp_path: Path) -> None
 async def test_the_flow_runs_and_is_proven(tmp_path: Path) -> None:
     engine = await trio.to_thread.run_sync(open_engine, str(DEFAULT_MODEL))
     checked = parse_definition(FLOW.encode())
+    (words,) = re.findall(r'--input words="([^"]+)"', README)
+    given = {"words": words, "languages": ("French", "German", "Spanish")}
     async with open_devnet(tmp_path / "nodes", engine=lambda: engine) as devnet, devnet.client() as client:
-        finished = await run_flow(client, checked.flow, {"country": "Japan"}, state=tmp_path / "state")
+        finished = await run_flow(client, checked.flow, given, state=tmp_path / "state")
         found = audit_flow_offline(write_flow(finished.file), devnet.network.domain)
 
-    assert "Tokyo" in str(finished.results["capital"].value)
+    assert "```\n" + shown(finished.value) + "\n```" in README
     assert (found.verdict, found.failure) == (Verdict.OK, None)
+    assert found.words is not None and found.words.detail == "1 task"
 
 
 def test_the_readme_has_its_commands() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tallynet.audit.anchoring import Chain
 from tallynet.audit.flow_audit import audit_flow_offline, audit_flow_online
@@ -16,7 +17,7 @@ from tallynet.protocol.flow_file import FlowFile, parse_flow, write_flow
 from tests.audit.examples import DOMAIN, ExampleNode
 from tests.audit.staging import Stage
 from tests.audit.test_verify import nowhere, served
-from tests.protocol.flows import Place, capitals, changed, run_flow, with_text
+from tests.protocol.flows import Place, capitals, changed, run_flow, with_tasks, with_text
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,44 @@ async def test_a_closed_input_is_told(stage: Stage, flown: Flown) -> None:
 
     assert found.code == 0
     assert "not of capital, river: an input is closed" in found.words
+
+
+# --- tasks -----------------------------------------------------------------------------------------------
+
+
+async def test_the_words_of_a_template_that_does_not_ship_are_told_as_not_checked(stage: Stage) -> None:
+    path = save(stage, run_flow(with_tasks(), where=Place(DOMAIN)))
+    found = await stage.ran("flow", path, "--offline")
+    told: dict[str, Any] = (await stage.ran("flow", path, "--offline", "--json")).json
+
+    assert found.code == 0
+    assert "(9) ✓ each prompt is what the template makes 2 prompts" in found.words
+    assert "(13) – a task's words are its template's not checked: longest@2" in found.words
+    assert "that step 'which' has the words of longest@2: no template with the digest" in found.words
+    assert max(map(len, found.stdout.splitlines())) <= 80
+    assert [step["template"]["checked"] for step in told["steps"]] == ["ok", "skipped"]
+    assert told["steps"][0]["template"]["name"] == "translate@1"
+    assert len(told["not_proven"]) == 4
+
+
+async def test_words_that_are_not_the_template_s_fail_before_the_chain_is_asked(stage: Stage) -> None:
+    flow = with_tasks()
+    french = structs.replace(flow.steps["french"], prompt="Write something like {{ word }}")
+    path = save(stage, run_flow(structs.replace(flow, steps={**flow.steps, "french": french}), where=Place(DOMAIN)))
+    found = await stage.ran("flow", path)
+    told = (await stage.ran("flow", path, "--json")).json
+
+    assert found.code == 1
+    assert "FAILED at check (13) step 'french': its prompt is not what the template translate@1 makes" in found.words
+    assert "(12)" not in found.words
+    assert (told["failed_step"], told["failed_check"]) == ("french", 13)
+
+
+async def test_a_flow_without_tasks_says_so(flown: Flown) -> None:
+    lines = audit_flow_offline(write_flow(flown.file), DOMAIN).lines
+
+    assert [line.number for line in lines] == list(range(1, 14))
+    assert lines[-1].detail == "0 tasks"
 
 
 @pytest.mark.parametrize("text", ["", "tallynet-flow@v1\n", "tallynet-bundle@v2\n", "\x00" * 100], ids=range(4))

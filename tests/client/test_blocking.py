@@ -13,7 +13,10 @@ import pytest
 import trio
 
 from tallynet.client import Client
-from tallynet.protocol.errors import InvalidChunk, Misconfigured, NodeUnreachable
+from tallynet.evaluation.report_checks import check_report
+from tallynet.evaluation.suite import Answered, ExactPart, Suite
+from tallynet.protocol.chunk import ChunkBody
+from tallynet.protocol.errors import InvalidChunk, Misconfigured, NodeUnreachable, Pending
 from tallynet.protocol.leaf import Status
 from tests.client.hosted import HostedTransport
 from tests.client.scripted_node import PIECES, TEXT, ScriptedNode, with_body
@@ -188,3 +191,29 @@ def test_import_is_light() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout == "[]\n"
+
+
+# --- evaluations -----------------------------------------------------------------------------------------
+
+SUMS = Suite(
+    name="sums", version="1", parts=(ExactPart(name="sums", max_tokens=8, items=(Answered("1 + 1 = ?", "2"),) * 2),)
+)
+
+
+def test_a_model_is_evaluated_in_a_plain_program(capsys: pytest.CaptureFixture[str]) -> None:
+    transport = HostedTransport({"pieces": (ChunkBody((11,), "2", (-0.5,)),)})
+    with transport.client() as client:
+        report = client.evaluate("tally-tiny", SUMS, limit=1, at_once=1, progress=True)
+        with pytest.raises(Pending):
+            client.anchor_report(report, 0)
+
+    assert check_report(report, transport.ledger.domain, lambda _: None).closing.inclusion is None
+    assert [(metric.kind, metric.value) for metric in report.evaluation.metrics] == [("exact-match", 1_000_000)]
+    assert "Asking" in capsys.readouterr().err
+
+
+def test_a_suite_that_is_not_there_costs_nothing() -> None:
+    transport = HostedTransport({})
+    with transport.client() as client, pytest.raises(Misconfigured, match="no suite 'smoky'"):
+        client.evaluate("tally-tiny", "smoky")
+    assert transport.nodes[0].submits == []

@@ -10,13 +10,16 @@ import pytest
 import trio
 from typer.testing import CliRunner
 
+from tallynet.client import Client
 from tallynet.console.network_file import write_network
 from tallynet.devnet.command import app
 from tallynet.devnet.fixture import open_devnet
 from tallynet.devnet.plan import DEFAULT_MODEL
 from tallynet.devnet.world import real_world
 from tallynet.engine import open_engine
-from tallynet.evaluation.report import decode_report
+from tallynet.evaluation.questions import list_questions
+from tallynet.evaluation.report import Report, decode_report
+from tallynet.protocol.bundle import read_bundle
 
 RUNNER = CliRunner(env={"COLUMNS": "80", "NO_COLOR": "1"})
 
@@ -52,6 +55,12 @@ async def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         yield folder / "network.json"
 
 
+def evaluate_plainly(network: Path) -> Report:
+    """As a program without async does it."""
+    with Client(network) as client:
+        return client.anchor_report(client.evaluate("tally-tiny", "smoke", limit=1), 30)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what libp2p imports calls itself deprecated
 async def test_tally_tiny_is_evaluated_and_the_report_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +70,7 @@ async def test_tally_tiny_is_evaluated_and_the_report_holds(tmp_path: Path, monk
             "evaluate", "tally-tiny", "--suite", "smoke", "--limit", "2", "--save", file, "--anchor-wait", "30",
             "--network", network,
         )  # fmt: skip
+        plain = await trio.to_thread.run_sync(evaluate_plainly, network)
         verified = await run("audit", "verify", file, "--network", network, "--json")
         again = await run("evaluate", "tally-tiny", "--rerun", file, "--save", file.with_name("again"), "--network",
                           network, "--anchor-wait", "0", "--json")  # fmt: skip
@@ -71,6 +81,8 @@ async def test_tally_tiny_is_evaluated_and_the_report_holds(tmp_path: Path, monk
     assert max(len(line) for line in evaluated.stdout.splitlines() if str(tmp_path) not in line) <= 80
 
     assert verified.code == 0 and verified.json["verdict"] == "ok", verified.stdout
+    assert len(plain.evaluation.runs) == len(list_questions(plain.evaluation.suite, 1))
+    assert read_bundle(plain.closing).inclusion is not None
     checks = verified.json["checks"]
     assert isinstance(checks, list) and [check["state"] for check in checks] == ["ok"] * 14
 

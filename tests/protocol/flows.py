@@ -15,7 +15,7 @@ from tallynet.protocol.bundle_openings import Whole, open_part
 from tallynet.protocol.chunk import ChunkBody, Transcript
 from tallynet.protocol.commitment import commit_prompt, commit_request, prompt_salt, request_salt
 from tallynet.protocol.eip712 import Domain
-from tallynet.protocol.flow import Critic, Flow, Kind, Map, Reduce, Step, Vote
+from tallynet.protocol.flow import Critic, Flow, Kind, Map, Reduce, Step, TaskWords, Vote
 from tallynet.protocol.flow_calls import Call, Known, Result, Run, advance
 from tallynet.protocol.flow_file import FlowFile, StepRun
 from tallynet.protocol.flow_plan import OpenedInput, Plan, job_nonce, make_plan, plan_digest
@@ -28,6 +28,7 @@ from tallynet.protocol.merkle import leaf_hash
 from tallynet.protocol.receipt import sign_receipt
 from tallynet.protocol.request import encode_request
 from tallynet.protocol.units import Milliseconds, ModelId, Seconds, Wei
+from tallynet.templates.shelf import find_template
 from tests.protocol.examples import CLIENT, DOMAIN, NODE, digest
 
 SECRET = digest("secret of the flow")
@@ -82,6 +83,28 @@ def everything() -> Flow:
     )
 
 
+def with_tasks() -> Flow:
+    """Two steps in the words of prompt templates: one that ships, and one that is somebody's own."""
+    translate, passages = find_template("translate"), ("{{ word }}", "{{ french }}")
+    return Flow(
+        name="tasks",
+        inputs={"word": Kind.TEXT},
+        steps={
+            "french": Step(
+                model="one",
+                prompt="Translate into French: {{ word }}",
+                system="You are a translator. Answer with the translation and nothing else.",
+                task=TaskWords(translate.label, translate.digest, {"text": "{{ word }}", "to": "fr"}),
+            ),
+            "which": Step(
+                model="two",
+                prompt="Which is longer? [1] {{ word }} [2] {{ french }}",
+                task=TaskWords("longest@2", digest("somebody's own"), {"passages": passages}, passages),
+            ),
+        },
+    )
+
+
 def echo(prompt: str) -> str:
     """An answer that differs from prompt to prompt."""
     return f"<{prompt}>"
@@ -96,7 +119,7 @@ def scripted(prompt: str) -> str:
     return echo(prompt)
 
 
-OPENED: Mapping[str, Value] = {"country": "Japan", "topic": "trees", "tones": ("calm", "bright")}
+OPENED: Mapping[str, Value] = {"country": "Japan", "topic": "trees", "tones": ("calm", "bright"), "word": "cat"}
 
 
 def opened(flow: Flow) -> dict[str, OpenedInput]:

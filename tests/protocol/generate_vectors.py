@@ -12,6 +12,7 @@ from typing import Any
 from tests.protocol import vectors_of_bundles as of_bundles
 from tests.protocol import vectors_of_draws as of_draws
 from tests.protocol import vectors_of_embeddings as of_embeddings
+from tests.protocol import vectors_of_evaluations as of_evaluations
 from tests.protocol import vectors_of_evidence as of_evidence
 from tests.protocol import vectors_of_faults as of_faults
 from tests.protocol import vectors_of_flows as of_flows
@@ -48,6 +49,7 @@ FILES: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
     "bundles.json": ("6-audit.md", of_bundles.bundles),
     "draws.json": ("6-audit.md", of_draws.draws),
     "flows.json": ("7-flow.md", of_flows.flows),
+    "evaluations.json": ("8-evaluation.md", of_evaluations.evaluations),
 }
 """Each file with the chapter that it belongs to."""
 

@@ -1,21 +1,35 @@
 """Flow files: start with one that holds, break one thing, and see it named with its step and its number."""
 
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from tallynet.protocol.bundle_checks import State
+from tallynet.protocol.bundle_openings import opened_request
 from tallynet.protocol.errors import InvalidFlow
-from tallynet.protocol.flow import Flow, Kind, Map, Step
+from tallynet.protocol.flow import Critic, Flow, Kind, Map, Step
 from tallynet.protocol.flow_checks import FLOW_CHECKS, VerifiedFlow, flow_checks, verify_flow
 from tallynet.protocol.flow_file import FlowFile, parse_flow, write_flow
 from tallynet.protocol.flow_plan import OpenedInput
 from tallynet.protocol.job import Sampling
 from tallynet.protocol.leaf import Status
+from tallynet.protocol.request import decode_request
 from tests.protocol.examples import CLIENT, DOMAIN, STRANGER, digest
-from tests.protocol.flows import capitals, changed, closed, everything, run_flow, scripted, with_plan, with_text
+from tests.protocol.flows import (
+    capitals,
+    changed,
+    closed,
+    everything,
+    run_flow,
+    scripted,
+    with_plan,
+    with_tasks,
+    with_text,
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +61,7 @@ def test_a_whole_flow_holds(file: FlowFile) -> None:
         "<A river near <What is the capital of Japan?>, Japan?>>>"  # fmt: skip
     assert [len(step.runs[0].bundle.job.job.parents) for step in found.steps] == [0, 1, 1, 2, 1]
     assert [(number, state) for number, state, _ in flow_checks(found)] == [(n, State.OK) for n in range(1, 12)]
-    assert set(FLOW_CHECKS) == set(range(1, 13))
+    assert set(FLOW_CHECKS) == set(range(1, 14))
 
 
 def test_every_decision_is_made_again(rich: FlowFile) -> None:
@@ -65,6 +79,37 @@ def test_every_decision_is_made_again(rich: FlowFile) -> None:
     assert len({run.leaf.model for run in found["best"].runs}) == 2
     assert found["essay"].result.said == "accepted in round 2"
     assert found["essay"].result.behind == tuple(run.leaf.output for run in found["essay"].runs[2:])
+
+
+def test_a_task_s_requests_say_what_they_were_made_from() -> None:
+    file = run_flow(with_tasks())
+    requests = [opened_request(run.bundle.opening) for step in verified(file).steps for run in step.runs]
+    french, which = (decode_request(request) for request in requests if request)
+    tasks = {name: step.task for name, step in file.plan.flow.steps.items()}
+
+    assert [french.template, which.template] == [task and task.digest for task in tasks.values()]
+    assert french.documents == ()
+    assert which.documents == tuple(sha256(text.encode()).digest() for text in ("cat", "<Translate into French: cat>"))
+
+
+def test_critiques_are_in_nobody_s_words() -> None:
+    flow = with_tasks()
+    critic = Critic(prompt="Good? {{ draft }}", accept="no", revise="{{ draft }}", rounds=1)
+    steps = {"french": structs.replace(flow.steps["french"], critic=critic)}
+    (step,) = verified(run_flow(structs.replace(flow, steps=steps))).steps
+    requests = [opened_request(run.bundle.opening) for run in step.runs]
+
+    assert [decode_request(request).template is None for request in requests if request] == [False, True, True]
+
+
+def test_another_template_than_the_job_was_asked_with() -> None:
+    file = run_flow(with_tasks())
+    french = file.plan.flow.steps["french"]
+    assert french.task is not None
+    other = structs.replace(french, task=structs.replace(french.task, digest=digest("another")))
+    error = refused(with_plan(file, steps={**file.plan.flow.steps, "french": other}))
+
+    assert (error.step, error.check) == ("french", 9)
 
 
 @pytest.mark.parametrize("step", ["capital", "french", "river", "merge", "title"])

@@ -6,13 +6,18 @@ import msgspec
 import pytest
 
 from tallynet.protocol.errors import InvalidFlow
-from tallynet.protocol.flow import Critic, Flow, Kind, Map, Reduce, Step, Vote
+from tallynet.protocol.flow import Critic, Flow, Kind, Map, Reduce, Step, TaskWords, Vote
 from tallynet.protocol.flow_rules import check_flow, encode_flow
+from tests.protocol.examples import digest
 from tests.protocol.flows import capitals, everything
 
 
 def step(prompt: str = "Hello", **fields: Any) -> Step:
     return Step(**{"model": "one", "prompt": prompt, **fields})
+
+
+def task(document: str, template: str = "answer@1") -> TaskWords:
+    return TaskWords(template, digest("a file"), documents=(document,))
 
 
 def flow(**steps: Step) -> Flow:
@@ -53,6 +58,9 @@ def test_a_definition_has_one_encoding() -> None:
         (flow(a=step(map=Map("list"), vote=Vote(2))), "a", "map and vote at once"),
         (flow(a=step(raw=True, system="Be brief.")), "a", "raw and system exclude each other"),
         (flow(a=step("{{ text")), "a", "the template cannot be read"),
+        (flow(a=step(task=task("{{ text }}"))), "a", "a document of its task names 'text', and its prompt does not"),
+        (flow(a=step(task=task("{{ text"))), "a", "the template cannot be read"),
+        (flow(a=step(task=task("x", template="translate"))), None, "template"),
         (flow(a=step(max_tokens=0)), None, "max_tokens"),
         (flow(a=step(temperature=11)), None, "temperature"),
         (flow(a=step(map=Map("list", most=65))), None, "most"),
@@ -68,7 +76,7 @@ def test_a_definition_has_one_encoding() -> None:
         (flow(a=step(vote=Vote(15)), b=step("{{ a }}", critic=Critic("?", "ok", "{{ a }}"))), "b", "may build on 17"),
         (flow(**{f"a{at}": step(map=Map("list", most=64)) for at in range(5)}), None, "may take 320 jobs"),
     ],
-    ids=range(24),
+    ids=range(27),
 )  # fmt: skip
 def test_an_unsound_definition_is_refused(broken: Flow, name: str | None, why: str) -> None:
     with pytest.raises(InvalidFlow, match=why) as caught:

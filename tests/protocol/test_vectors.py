@@ -13,11 +13,12 @@ from tallynet.protocol.checkpoint import Checkpoint
 from tallynet.protocol.chunk import Chunk
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidFlow, InvalidSignature, Misconfigured
-from tallynet.protocol.flow import Choice, Split
-from tallynet.protocol.flow_checks import verify_flow
+from tallynet.protocol.flow import Choice, Flow, Split
+from tallynet.protocol.flow_checks import FLOW_CHECKS, verify_flow
 from tallynet.protocol.flow_choice import accepts, choose, split_text
 from tallynet.protocol.flow_file import parse_flow, write_flow
 from tallynet.protocol.flow_plan import Plan, commit_input, encode_plan, job_nonce, plan_digest
+from tallynet.protocol.flow_rules import check_flow
 from tallynet.protocol.flow_template import read_template
 from tallynet.protocol.flow_template import render as fill_in
 from tallynet.protocol.job import Job
@@ -27,6 +28,9 @@ from tallynet.protocol.note_key import NoteKeyStatement
 from tallynet.protocol.receipt import Receipt
 from tallynet.protocol.request import Request, decode_request, encode_request
 from tallynet.protocol.units import Digest
+from tallynet.templates.shelf import find_template
+from tallynet.templates.wording import word
+from tallynet.templates.wording_check import check_words
 from tests.protocol.generate_vectors import FILES, FOLDER, anchor, render
 from tests.protocol.json_form import camel, read
 from tests.protocol.vector_cases import VECTORS, cases, domain, hexed, refuses
@@ -182,17 +186,42 @@ def test_a_template_makes_its_text(case: Any) -> None:
     assert fill_in(read_template(case["source"]), values) == case["text"]
 
 
+@cases("flows.json", "words")
+def test_a_task_has_its_words(case: Any) -> None:
+    inputs = {name: tuple(value) if isinstance(value, list) else value for name, value in case["inputs"].items()}
+    template = find_template(case["template"])
+    made = word(template, case["model"], inputs, raw=case["wants_raw"])
+
+    assert template.digest == hexed(case["digest"])
+    assert (made.prompt, made.system, made.raw) == (case["prompt"], case["system"], case["raw"])
+    assert (list(made.stop), list(made.documents)) == (case["stop"], case["documents"])
+
+
+@cases("flows.json", "invalid_definitions")
+def test_a_definition_is_refused(case: Any) -> None:
+    with pytest.raises(InvalidFlow) as caught:
+        check_flow(msgspec.json.decode(case["json"], type=Flow))
+    assert (caught.value.code, caught.value.check) == (case["error"], case["check"])
+    assert caught.value.step == case["step"]
+
+
 @cases("flows.json", "valid")
 def test_a_flow_file_holds(case: Any) -> None:
     written = parse_flow(case["file"].encode())
 
     assert verify_flow(written, domain(VECTORS["flows.json"]["domain"]))
+    assert check_words(written.file.plan.flow).states == case["words"]
     assert write_flow(written.file).decode() == case["file"]
 
 
 @cases("flows.json", "invalid")
 def test_a_flow_file_is_refused(case: Any) -> None:
     with pytest.raises(InvalidFlow) as caught:
-        verify_flow(parse_flow(case["file"].encode()), domain(VECTORS["flows.json"]["domain"]))
+        found = verify_flow(parse_flow(case["file"].encode()), domain(VECTORS["flows.json"]["domain"]))
+        check_words(found.file.plan.flow)
     assert (caught.value.code, caught.value.check) == (case["error"], case["check"])
     assert caught.value.step == case["step"]
+
+
+def test_a_flow_is_refused_at_every_check_of_its_file() -> None:
+    assert {case["check"] for case in VECTORS["flows.json"]["invalid"]} == FLOW_CHECKS.keys() - {12}

@@ -1,7 +1,8 @@
-"""(7) Is this flow sound? Checks (1) to (12) of spec chapter 7, up to the first that fails.
+"""(7) Is this flow sound? Checks (1) to (13) of spec chapter 7, up to the first that fails.
 
 (1) to (11) need nothing but the file (`protocol.flow_checks`). (12) needs the chain: every run's bundle goes through
 the checks of chapter 6, and those without an anchor are completed from the chain and their node's log on the way.
+(13) needs the prompt templates that ship with this package, and comes before the chain is asked.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidFlow
 from tallynet.protocol.flow_checks import FLOW_CHECKS, CheckedResult, VerifiedFlow, flow_checks, verify_flow
 from tallynet.protocol.flow_file import FlowFile, StepRun, parse_flow
+from tallynet.templates.wording_check import CheckedWords, check_words
 
 Tell = Callable[[CheckedResult], None]
 """Hears of every step of which all checks but the chain's hold."""
@@ -40,6 +42,8 @@ class FlowVerification:
 
     lines: tuple[FlowLine, ...]
     """In order; ends with the failed one, if one failed."""
+    words: CheckedWords | None
+    """Whose words the steps are; None when an earlier check failed."""
     flow: VerifiedFlow | None
     """What the file proves by itself; None when one of its own checks failed."""
     steps: tuple[CheckedResult, ...]
@@ -56,9 +60,9 @@ class FlowVerification:
 
 
 def audit_flow_offline(data: bytes, domain: Domain | None = None, tell: Tell = lambda step: None) -> FlowVerification:
-    """Checks (1) to (11), with nothing but the file and the `domain` of a trusted network."""
+    """All checks but (12), with nothing but the file and the `domain` of a trusted network."""
     found = _audit_file(data, domain, tell)
-    return found if found.failure else _and(found, FlowLine(12, State.SKIPPED, "offline"))
+    return _ended(found, FlowLine(12, State.SKIPPED, "offline"))
 
 
 async def audit_flow_online(data: bytes, chain: Chain, tell: Tell = lambda step: None) -> FlowVerification:
@@ -68,7 +72,7 @@ async def audit_flow_online(data: bytes, chain: Chain, tell: Tell = lambda step:
     """
     found = _audit_file(data, chain.ledger.domain, tell)
     flow = found.flow
-    if flow is None:
+    if flow is None or found.failure is not None:
         return found
     runs, completed, anchored = [], False, 0
     for run in flow.file.runs:
@@ -80,7 +84,7 @@ async def audit_flow_online(data: bytes, chain: Chain, tell: Tell = lambda step:
         completed = completed or verification.completed
         runs.append(replace(run, bundle=_text(verification)) if verification.completed else run)
     state = State.OK if anchored == len(runs) else State.PENDING
-    found = _and(found, FlowLine(12, state, f"{anchored} of {len(runs)} runs"))
+    found = _ended(found, FlowLine(12, state, f"{anchored} of {len(runs)} runs"))
     return replace(found, completed=replace(flow.file, runs=tuple(runs)) if completed else None)
 
 
@@ -91,11 +95,21 @@ def _audit_file(data: bytes, domain: Domain | None, tell: Tell) -> FlowVerificat
         steps.append(step)
         tell(step)
 
+    found = FlowVerification((), None, None, (), None)
     try:
         flow = verify_flow(parse_flow(data), domain, note)
+        found = replace(found, lines=tuple(FlowLine(*line) for line in flow_checks(flow)), flow=flow)
+        found = replace(found, words=check_words(flow.file.plan.flow))
     except InvalidFlow as error:
-        return _failed(FlowVerification((), None, tuple(steps), None), error)
-    return FlowVerification(tuple(FlowLine(*line) for line in flow_checks(flow)), flow, tuple(steps), None)
+        found = _failed(found, error)
+    return replace(found, steps=tuple(steps))
+
+
+def _ended(found: FlowVerification, chain: FlowLine) -> FlowVerification:
+    """With the last two lines, where nothing has failed before them."""
+    if found.failure is not None or found.words is None:
+        return found
+    return _and(_and(found, chain), FlowLine(13, found.words.state, found.words.detail))
 
 
 def _failed(found: FlowVerification, error: InvalidFlow) -> FlowVerification:

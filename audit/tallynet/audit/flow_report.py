@@ -10,9 +10,10 @@ from tallynet.audit.flow_audit import FlowLine, FlowVerification
 from tallynet.audit.report import COLOURS, MARKS
 from tallynet.audit.verdict import Verdict
 from tallynet.protocol.bundle_checks import State
+from tallynet.protocol.flow import TaskWords
 from tallynet.protocol.flow_checks import CheckedResult
 from tallynet.protocol.flow_template import Value
-from tallynet.protocol.units import Wei, prefixed
+from tallynet.protocol.units import Wei, prefixed, short
 
 EXCERPT = 56
 """Characters of a result shown."""
@@ -54,7 +55,7 @@ def print_flow(out: Console, found: FlowVerification, trust: str, remark: str) -
         out.print(Text(remark))
     _print_list(out, "Trusted:", (trust,))
     if found.failure is None:
-        _print_list(out, "NOT proven:", NOT_PROVEN)
+        _print_list(out, "NOT proven:", not_proven(found))
 
 
 def conclusion(found: FlowVerification) -> str:
@@ -64,6 +65,16 @@ def conclusion(found: FlowVerification) -> str:
     if found.verdict is Verdict.OK:
         return "Every check that was made holds: each answer builds on those that the definition names."
     return "Nothing is wrong so far; some runs are not anchored yet."
+
+
+def not_proven(found: FlowVerification) -> tuple[str, ...]:
+    """What this flow file does not show: each as the end of the sentence "it is not proven …"."""
+    unchecked = found.words.unchecked if found.words else {}
+    return (*NOT_PROVEN, *(f"that step {name!r} has the words of {_named(task)}" for name, task in unchecked.items()))
+
+
+def _named(task: TaskWords) -> str:
+    return f"{task.template}: no template with the digest {short(task.digest)} ships with this version"
 
 
 def shown(value: Value) -> str:
@@ -84,11 +95,11 @@ def describe_flow(found: FlowVerification, trust: str, saved: bool) -> dict[str,
         ],
         "flow": found.flow.file.plan.flow.name if found.flow else None,
         "plan": prefixed(plan) if plan else None,
-        "steps": [_describe_step(step) for step in found.steps],
+        "steps": [{**_describe_step(step), "template": _describe_words(step.name, found)} for step in found.steps],
         "result": found.flow.result.value if found.flow else None,
         "price_wei": str(Wei(sum(step.price for step in found.steps))) if found.flow else None,
         "trusted": trust,
-        "not_proven": [] if failure else list(NOT_PROVEN),
+        "not_proven": [] if failure else list(not_proven(found)),
         "upgraded": saved,
     }
 
@@ -112,6 +123,13 @@ def _describe_step(step: CheckedResult) -> dict[str, object]:
             for run in step.runs
         ],
     }
+
+
+def _describe_words(step: str, found: FlowVerification) -> dict[str, object] | None:
+    task = found.words.tasks.get(step) if found.words else None
+    if found.words is None or task is None:
+        return None
+    return {"name": task.template, "digest": prefixed(task.digest), "checked": found.words.states[step]}
 
 
 def _print_line(out: Console, line: FlowLine) -> None:

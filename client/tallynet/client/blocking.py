@@ -9,7 +9,7 @@ It runs an `AsyncClient` in a private loop. Calls block the calling thread; Ctrl
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from tallynet.client.answer import Answer
 from tallynet.client.answer_stream import AnswerStream
@@ -26,7 +26,6 @@ from tallynet.client.score import TOP, Score, ScoreOptions
 from tallynet.client.session import wall_clock
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions
 from tallynet.client.tasks.result import TaskResult
-from tallynet.client.tasks.template import Example, Template
 from tallynet.client.terms import AskOptions
 from tallynet.console.network_file import NetworkFile
 from tallynet.ledger.ledger import Ledger
@@ -40,6 +39,12 @@ from tallynet.protocol.flow_template import Value
 from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.units import Digest, Milliseconds, TokenIds
+from tallynet.templates.template import Example, Template
+
+if TYPE_CHECKING:
+    from tallynet.client.evaluate.run import EvaluateOptions
+    from tallynet.evaluation.report import Report
+    from tallynet.evaluation.suite import Suite
 
 R = TypeVar("R")
 
@@ -156,6 +161,25 @@ class Client:
     def anchor_flow(self, file: FlowFile, seconds: float) -> FlowFile:
         """See `flow.anchors.anchor_flow`."""
         return self._portal.call(lambda client: anchor_flow(client, file, seconds))
+
+    def evaluate(
+        self, model: str, suite: "Suite | Path | str", *, progress: bool = False, **options: Unpack["EvaluateOptions"]
+    ) -> "Report":
+        """See `evaluate.run.evaluate`; `suite` may be the name of one that ships, or a folder. Raises `Misconfigured`
+        for none. `progress` shows a bar on stderr."""
+        from tallynet.client.evaluate.run import evaluate  # slow to import, needed only here
+        from tallynet.client.evaluate.suite_file import open_suite
+        from tallynet.evaluation.questions import list_questions
+
+        asked = open_suite(str(suite)) if isinstance(suite, Path | str) else suite
+        with progress_bar(len(list_questions(asked, options.get("limit", 0))), shown=progress) as tell:
+            return self._portal.call(lambda client: evaluate(client, model, asked, tell=tell, **options))
+
+    def anchor_report(self, report: "Report", seconds: float) -> "Report":
+        """See `evaluate.run.anchor_report`."""
+        from tallynet.client.evaluate.run import anchor_report
+
+        return self._portal.call(lambda client: anchor_report(client, report, seconds))
 
     def dialogue(self, model: str, system: str = "", **options: Unpack[AskOptions]) -> Dialogue:
         """A dialogue with a model, each question on the record of the answer before: see `Dialogue`."""

@@ -27,7 +27,6 @@ from tallynet.client.score import TOP, Score, ScoreOptions, read_score, score_re
 from tallynet.client.session import Session, wall_clock
 from tallynet.client.tasks.preparing import Inputs, PreparedTask, TaskOptions, prepare_task
 from tallynet.client.tasks.result import TaskResult, read_result
-from tallynet.client.tasks.template import Example, Template
 from tallynet.client.terms import AskOptions, Terms, read_terms
 from tallynet.console.network_file import NetworkFile
 from tallynet.ledger.ledger import Ledger
@@ -38,6 +37,7 @@ from tallynet.protocol.job import Task
 from tallynet.protocol.keys import Key
 from tallynet.protocol.request import Request
 from tallynet.protocol.units import Address, Digest, Milliseconds, ModelId, TokenIds
+from tallynet.templates.template import Example, Template
 
 
 class AsyncClient:

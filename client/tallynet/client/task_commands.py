@@ -11,11 +11,12 @@ from tallynet.client.commands import open_client
 from tallynet.client.options import ModelOption, TextArgument
 from tallynet.client.task_options import TaskOptions, choose_model, read_text
 from tallynet.client.task_telling import run_prepared
-from tallynet.client.tasks.shelf import find_template
-from tallynet.client.tasks.template import Template
 from tallynet.console.option_group import takes
 from tallynet.console.terminal import command
 from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.json_depth import check_depth
+from tallynet.templates.shelf import find_template
+from tallynet.templates.template import Template
 
 MAX_SCHEMA_BYTES = 64 * 1024
 
@@ -109,6 +110,7 @@ def _read_schema(file: Path) -> object:
             data = opened.read(MAX_SCHEMA_BYTES + 1)
         if len(data) > MAX_SCHEMA_BYTES:
             raise Misconfigured(f"{file} has more than {MAX_SCHEMA_BYTES} bytes.", remedy="Shorten the schema.")
+        check_depth(data)
         return json.loads(data)
     except OSError as error:
         raise Misconfigured(f"{file} cannot be read: {error.strerror}.", remedy="Check the file.") from error

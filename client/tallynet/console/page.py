@@ -3,11 +3,12 @@
 Whoever fills one lets every foreign word through `safe`.
 """
 
+import os
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from tallynet.protocol.whole_file import write_whole
+from tallynet.protocol.errors import Misconfigured
 
 
 def render_page(title: str, body: str, style: str = "") -> str:
@@ -16,8 +17,14 @@ def render_page(title: str, body: str, style: str = "") -> str:
 
 
 def write_page(page: str, path: Path) -> None:
-    """Raises `Misconfigured` when it cannot be written."""
-    write_whole(path, page.encode(), "page")
+    """Raises `Misconfigured` when it cannot be written. The file is written in place: it may be a pipe."""
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise Misconfigured(
+            f"The page cannot be written to {path}: {error.strerror or os.strerror(error.errno or 0)}.",
+            remedy="Name a file in a folder that exists and that you may write to.",
+        ) from error
 
 
 def definitions(facts: Iterable[tuple[str, str]]) -> str:

@@ -10,7 +10,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from tallynet.protocol.job import MAX_STOP_CHARACTERS, MAX_STOP_STRINGS, MAX_TOKENS, MILLION, Sampling
+from tallynet.protocol.job import MAX_STOP_CHARACTERS, MAX_STOP_STRINGS, MAX_TOKENS, MILLION, Bytes32, Sampling
+from tallynet.protocol.request import MAX_DOCUMENTS
+from tallynet.protocol.units import Digest
 
 MAX_STEPS = 64
 MAX_INPUTS = 32
@@ -23,6 +25,7 @@ MAX_ROUNDS = 7
 MAX_WIDTH = 16
 MAX_TEMPLATE_CHARACTERS = 16 * 1024
 MAX_ACCEPT_CHARACTERS = 64
+MAX_TASK_INPUTS = 32
 
 Name = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,31}\Z")]
 """Of a step or an input, as templates call it."""
@@ -30,6 +33,16 @@ FlowName = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,63}\Z")]
 ModelName = Annotated[str, Meta(pattern=r"\A[!-~]{1,96}\Z")]
 """What nodes call a model, or its id, `0x` and 64 hex digits."""
 TemplateText = Annotated[str, Meta(min_length=1, max_length=MAX_TEMPLATE_CHARACTERS)]
+TaskLabel = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{0,63}@[1-9][0-9]{0,3}\Z")]
+"""Name and version of a prompt template's file."""
+TaskText = Annotated[str, Meta(max_length=MAX_TEMPLATE_CHARACTERS)]
+TaskInput = (
+    TaskText
+    | bool
+    | Annotated[int, Meta(ge=0, lt=2**31)]
+    | Annotated[tuple[TaskText, ...], Meta(max_length=MAX_DOCUMENTS)]
+)
+"""What a prompt template is filled in with; texts are templates of a flow themselves."""
 
 
 class Kind(StrEnum):
@@ -100,6 +113,21 @@ class Critic(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     """Of the critique; the step's own by default."""
 
 
+class TaskWords(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The file of a prompt template that a step's words were made with, and from what.
+
+    The words stand in the step. This is what its jobs say of them, and what whoever has the file can compare.
+    """
+
+    template: TaskLabel
+    digest: Annotated[Digest, Bytes32]
+    """SHA-256 of the file; every request of the step's prompt carries it."""
+    inputs: Annotated[dict[Name, TaskInput], Meta(max_length=MAX_TASK_INPUTS)] = {}
+    """Without those that the file has a default for and that were left out."""
+    documents: Annotated[tuple[TemplateText, ...], Meta(max_length=MAX_DOCUMENTS)] = ()
+    """Templates of the passages in the prompt, whose SHA-256 its requests carry too."""
+
+
 class Step(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One answer, or with one of `map`, `reduce`, `vote` and `critic` a result of several."""
 
@@ -122,6 +150,8 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     reduce: Reduce | None = None
     vote: Vote | None = None
     critic: Critic | None = None
+    task: TaskWords | None = None
+    """Where its prompt comes from, if it was not written for this flow."""
 
     @property
     def shape(self) -> Map | Reduce | Vote | Critic | None:

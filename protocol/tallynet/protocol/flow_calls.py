@@ -6,12 +6,15 @@ Source: spec chapter 7, "Steps".
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+from msgspec import structs
 
 from tallynet.protocol.errors import InvalidFlow
-from tallynet.protocol.flow import Critic, Map, Reduce, Step, Vote
+from tallynet.protocol.flow import Critic, Map, Reduce, Step, TaskWords, Vote
 from tallynet.protocol.flow_choice import accepts, agreeing, choose, split_text
 from tallynet.protocol.flow_rules import CheckedFlow, CheckedStep, at_step
-from tallynet.protocol.flow_template import Template, Value, render
+from tallynet.protocol.flow_template import Template, Value, render, render_each
 from tallynet.protocol.request import Message, Request
 from tallynet.protocol.units import Digest
 
@@ -141,7 +144,15 @@ class _Step:
             if value is None:
                 return None
             values[name] = value
-        return _written(self.checked.step, render(self.checked.system, values), render(template, values))
+        written = _written(self.checked.step, render(self.checked.system, values), render(template, values))
+        task = self.checked.step.task
+        return written if task is None or template is not self.checked.prompt else self._said(written, task, values)
+
+    def _said(self, request: Request, task: TaskWords, values: Mapping[str, Value | int]) -> Request:
+        """With what a request says of its words (chapter 1)."""
+        passages = render_each(self.checked.documents, values)
+        documents = tuple(Digest(sha256(passage.encode()).digest()) for passage in passages)
+        return structs.replace(request, template=task.digest, documents=documents)
 
 
 def _written(step: Step, system: str, prompt: str) -> Request:

@@ -35,6 +35,7 @@ FLOW_CHECKS = {
     10: "one client signed every job for this plan",
     11: "the file is as it was written",
     12: "the contract knows the anchor of every run",
+    13: "a task's words are its template's",
 }
 """Every check of chapter 7, by number."""
 

@@ -34,10 +34,13 @@ class CheckedStep:
     prompt: Template
     critic: Template | None
     revise: Template | None
+    documents: tuple[Template, ...] = ()
+    """The passages that its prompt holds."""
 
     @property
     def templates(self) -> tuple[Template, ...]:
-        return tuple(known for known in (self.system, self.prompt, self.critic, self.revise) if known)
+        known = (self.system, self.prompt, self.critic, self.revise, *self.documents)
+        return tuple(template for template in known if template)
 
     @property
     def names(self) -> frozenset[str]:
@@ -120,7 +123,8 @@ def _read(step: Step) -> CheckedStep:
     # (2) every template is one of the language
     critic = read_template(step.critic.prompt) if step.critic else None
     revise = read_template(step.critic.revise) if step.critic else None
-    return CheckedStep(step, read_template(step.system), read_template(step.prompt), critic, revise)
+    documents = tuple(map(read_template, step.task.documents if step.task else ()))
+    return CheckedStep(step, read_template(step.system), read_template(step.prompt), critic, revise, documents)
 
 
 def _check_shape(step: Step) -> None:
@@ -147,6 +151,11 @@ def _check_names(checked: CheckedStep, known: Set[str]) -> None:
             f"it names {', '.join(map(repr, sorted(unknown)))}, which is no input and no step before it",
             remedy=f"Known there: {', '.join(sorted(allowed)) or 'nothing'}.",
         )
+    # (2) a document of its task names nothing that prompt and instructions do not
+    for document in checked.documents:
+        hidden = sorted(document.names - checked.prompt.names - checked.system.names)
+        if hidden:
+            raise InvalidFlow(f"a document of its task names {hidden[0]!r}, and its prompt does not")
 
 
 def _locals(step: Step) -> frozenset[str]:

@@ -7,7 +7,7 @@ assignment, no arithmetic, no call, no loop in a loop, and nothing that could gr
 Source: spec chapter 7, "Templates".
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from jinja2 import StrictUndefined, TemplateError, TemplateRuntimeError, meta, nodes
@@ -69,17 +69,25 @@ def read_template(source: str) -> Template:
 
 def render(template: Template, values: Mapping[str, Value | int]) -> str:
     """The text, with `values` for all names. Raises `InvalidFlow` when it would be too large."""
+    return render_each((template,), values)[0]
+
+
+def render_each(templates: Iterable[Template], values: Mapping[str, Value | int]) -> list[str]:
+    """The text of each; all together keep within the bounds of one."""
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-    text, size = [], 0
+    environment, texts, size = _environment([MAX_WORK]), [], 0
     try:
-        for part in _environment([MAX_WORK]).from_string(template.source).generate(given):
-            text.append(part)
-            size += len(part.encode())
-            if size > MAX_RENDERED:
-                raise TemplateRuntimeError(f"its text would have more than {MAX_RENDERED} bytes")
+        for template in templates:
+            parts = []
+            for part in environment.from_string(template.source).generate(given):
+                parts.append(part)
+                size += len(part.encode())
+                if size > MAX_RENDERED:
+                    raise TemplateRuntimeError(f"its text would have more than {MAX_RENDERED} bytes")
+            texts.append("".join(parts))
     except (TemplateError, TypeError, UnicodeEncodeError) as error:
         raise InvalidFlow(f"the template cannot be filled in: {printable(str(error))}") from error
-    return "".join(text)
+    return texts
 
 
 # --- the language ----------------------------------------------------------------------------------------

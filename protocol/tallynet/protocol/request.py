@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tallynet.protocol.errors import InvalidJob
+from tallynet.protocol.json_depth import check_depth
 from tallynet.protocol.units import Digest, printable
 
 MAX_REQUEST_BYTES = 256 * 1024
@@ -132,6 +133,7 @@ def decode_request(data: bytes) -> Request:
 
 def _check_json(request: Request) -> None:
     # (5) the schema is a JSON object, the tools are a list of JSON objects, the arguments of each call an object
+    # (5) none of them nests more than 200 deep
     if request.schema:
         _read_json(request.schema, dict[str, object], "schema")
     if request.tools and not _read_json(request.tools, list[dict[str, object]], "tools"):
@@ -143,6 +145,7 @@ def _check_json(request: Request) -> None:
 
 def _read_json(text: str, form: type[T], what: str) -> T:
     try:
+        check_depth(text)
         return msgspec.json.decode(text, type=form)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidJob(f"the {what} cannot be read: {printable(str(error))}", check=5) from error

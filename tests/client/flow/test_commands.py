@@ -11,9 +11,12 @@ from typer.testing import CliRunner, Result
 from tallynet.client.flow import commands
 from tallynet.client.flow.display import StepBoard
 from tallynet.client.flow.progress import StepProgress, StepState
-from tallynet.protocol.errors import Refused
+from tallynet.protocol.bundle_checks import State
+from tallynet.protocol.errors import InvalidJob, Refused
 from tallynet.protocol.flow_checks import verify_flow
 from tallynet.protocol.flow_file import parse_flow
+from tallynet.protocol.request import NO_MESSAGES
+from tallynet.templates.wording_check import check_words
 from tests.client.hosted import HostedTransport
 from tests.client.scripted_node import TEXT
 from tests.client.test_commands import last_object
@@ -160,6 +163,53 @@ def test_the_folder_of_another_flow_is_not_drawn(run: Run) -> None:
     Path("other.yaml").write_text(FLOW.replace("name: capitals", "name: others"))
 
     assert run("draw", "other.yaml", "--state", "D").exit_code == 2
+
+
+# --- tasks -----------------------------------------------------------------------------------------------
+
+OWN = 'name = "shout"\nversion = 1\nabout = "x"\n[inputs]\ntext = "x"\n[[forms]]\nuser = "Shout {{ text }}!"\n'
+TASKS = """
+name: tasks
+steps:
+  french: {model: tally-tiny, task: translate, with: {text: cat, to: fr}}
+  loud: {model: tally-tiny, task: shout, with: {text: "{{ french|trim }}"}, vote: {ballots: 2}}
+"""
+
+
+@pytest.fixture
+def tasks(run: Run) -> tuple[str, ...]:
+    """Says where the templates of one's own are."""
+    Path("flow.yaml").write_text(TASKS)
+    Path("own").mkdir()
+    Path("own", "shout-1.toml").write_text(OWN)
+    return ("flow.yaml", "--templates", "own")
+
+
+def test_tasks_are_run_and_shown(run: Run, tasks: tuple[str, ...], transport: HostedTransport) -> None:
+    result = run("run", *tasks, "--anchor-wait", "0")
+
+    assert result.exit_code == 0, result.output
+    file = parse_flow(Path("tasks.flow.tally").read_bytes())
+    assert verify_flow(file, transport.ledger.domain).file.plan.flow.steps["loud"].prompt == "Shout {{ french|trim }}!"
+    assert check_words(file.file.plan.flow).states == {"french": State.OK, "loud": State.SKIPPED}
+    shown = " ".join(run("show", *tasks).stdout.split())
+    assert "french translate@1 tally-tiny" in shown and "loud shout@1, vote of 2 by majority" in shown
+    assert "shout@1, vote of 2 by majority · tally-tiny" in run("draw", *tasks).stdout
+
+
+def test_a_template_of_one_s_own_is_named_where_it_is_missing(run: Run, tasks: tuple[str, ...]) -> None:
+    result = run("run", tasks[0])
+
+    assert result.exit_code == 1
+    assert "step 'loud': There is no template 'shout'" in " ".join(result.stderr.split())
+
+
+def test_a_model_that_takes_no_messages_is_asked_raw(run: Run, transport: HostedTransport) -> None:
+    transport.nodes[0].refusals = [InvalidJob(f"{NO_MESSAGES}: it has no chat template")]
+    result = run(*RUN)
+
+    assert result.exit_code == 1
+    assert "Say `raw: true` in the step" in " ".join(result.stderr.split())
 
 
 def test_the_board_is_quiet_where_nobody_looks() -> None:

@@ -50,9 +50,22 @@ def test_lines_go_down_from_box_to_box_and_through_none(flow: Flow) -> None:
         heights = [y for _, y in line.points]
         assert heights == sorted(heights)
         assert line.points[0][0] == boxes[line.source].middle
-        assert line.points[-1] == (boxes[line.target].middle, boxes[line.target].y)
+        target = boxes[line.target]
+        assert target.x < line.points[-1][0] < target.x + target.width and line.points[-1][1] == target.y
         for x, y in line.points[1:-1]:
             assert not any(box.x < x < box.x + box.width and box.y <= y <= box.y + box.height for box in layout.boxes)
+
+
+def test_lines_reach_a_box_side_by_side_and_do_not_cross_there() -> None:
+    ends: dict[str, list[tuple[float, float]]] = {}
+    for line in layout_of(wide()).lines:
+        ends.setdefault(line.target, []).append((line.points[-2][0], line.points[-1][0]))
+
+    assert max(map(len, ends.values())) == 3
+    for known in ends.values():
+        reached = [end for _, end in sorted(known)]
+        assert len({*reached}) == len(reached)
+        assert reached == sorted(reached)
 
 
 @pytest.mark.parametrize("flow", [capitals(), everything()], ids=["capitals", "everything"])

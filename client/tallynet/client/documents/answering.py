@@ -13,9 +13,9 @@ from tallynet.client.documents.passage import Passage
 from tallynet.client.documents.retrieval import Retrieval
 from tallynet.client.tasks.preparing import PreparedTask
 from tallynet.client.tasks.result import TaskResult, read_result
-from tallynet.client.tasks.template import Template
 from tallynet.client.terms import AskOptions
 from tallynet.protocol.errors import Misconfigured
+from tallynet.templates.template import Template
 
 PASSAGES = 4
 

@@ -17,11 +17,11 @@ from tallynet.client.conversation import NodeRefused
 from tallynet.client.documents.length import characters_that_fit, is_too_long
 from tallynet.client.documents.passage import cut_text
 from tallynet.client.tasks.result import TaskResult
-from tallynet.client.tasks.template import Template
 from tallynet.client.terms import AskOptions
 from tallynet.protocol.errors import Misconfigured, UnfitAnswer
 from tallynet.protocol.job import MAX_PARENTS
 from tallynet.protocol.units import Digest, JobId
+from tallynet.templates.template import Template
 
 SUMMARY_TOKENS = 512
 AT_ONCE = 4

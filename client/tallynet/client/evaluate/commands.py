@@ -188,13 +188,12 @@ async def _evaluate(wish: Wish, network: Path | None, keep: bool, save: Path | N
 
 async def _await_anchor(client: "AsyncClient", report: "Report", seconds: float, terminal: Terminal) -> "Report | None":
     """The report with its anchor; None when that does not come in time, which is said."""
-    from tallynet.evaluation.report import anchor_closing
+    from tallynet.client.evaluate.run import anchor_report
 
-    bundle = read_bundle(report.closing)
     try:
-        return anchor_closing(report, await client.wait_for_anchor(bundle, seconds))
+        return await anchor_report(client, report, seconds)
     except Pending:
-        promised = moment(bundle.receipt.receipt.anchor_by)
+        promised = moment(read_bundle(report.closing).receipt.receipt.anchor_by)
         terminal.notes.print(Text(f"Not anchored yet; promised by {promised}.", style="dim"))
     except (Busy, Refused, Unreachable) as error:
         terminal.notes.print(Text(f"The anchor cannot be looked for now: {error}", style="yellow"))

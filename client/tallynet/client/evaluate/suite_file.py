@@ -20,6 +20,7 @@ import msgspec
 
 from tallynet.evaluation.suite import MAX_ITEMS, MAX_SUITE_BYTES, Suite, find_fault
 from tallynet.protocol.errors import Misconfigured
+from tallynet.protocol.json_depth import check_depth
 from tallynet.protocol.units import printable
 
 SHIPPED = Path(__file__).parent / "suites"
@@ -87,6 +88,7 @@ def _read_items(path: Path) -> Iterator[dict[str, object]]:
         raise _refuse(path, f"has {len(lines)} lines, more than {MAX_ITEMS} items")
     for number, line in enumerate(lines, 1):
         try:
+            check_depth(line)
             yield msgspec.json.decode(line, type=dict[str, object])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _refuse(path, f"has no item on line {number}: {error}") from error

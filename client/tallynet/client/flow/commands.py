@@ -73,6 +73,10 @@ AnchorOption = Annotated[float, typer.Option("--anchor-wait", min=0, help="Secon
 OthersOption = Annotated[
     bool, typer.Option("--ask-others", help="Do not wait for a lost node; may pay for its job twice.")
 ]
+TemplatesOption = Annotated[
+    Path | None,
+    typer.Option("--templates", metavar="DIR", help="Your own templates, for tasks.", show_default=False),
+]
 MermaidOption = Annotated[bool, typer.Option("--mermaid", help="Mermaid's text instead of SVG.")]
 
 
@@ -89,6 +93,7 @@ def run_command(
     deadline: DeadlineOption = DEADLINE_SECONDS,
     anchor_wait: AnchorOption = ANCHOR_WAIT_SECONDS,
     ask_others: OthersOption = False,
+    templates: TemplatesOption = None,
     network: NetworkOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
@@ -103,7 +108,7 @@ def run_command(
     Example: tallynet flow run capitals.yaml --input country=Japan --state D
     """
     with command(as_json=as_json, debug=debug) as terminal:
-        checked = read_definition(file)
+        checked = read_definition(file, templates)
         inputs, closed = read_inputs(checked.flow, given or ()), close or []
         for name in closed:
             if not closable(checked.flow, name):
@@ -132,6 +137,7 @@ def draw_command(
     state: DrawStateOption = None,
     output: PictureOption = None,
     mermaid: MermaidOption = False,
+    templates: TemplatesOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -140,7 +146,7 @@ def draw_command(
     Example: tallynet flow draw capitals.yaml --state D -o capitals.svg
     """
     with command(as_json=as_json, debug=debug) as terminal:
-        source = read_source(file)
+        source = read_source(file, templates)
         standing = _standing(source, state)
         picture = (draw_mermaid if mermaid else draw_svg)(source.checked, standing)
         if output is not None:
@@ -153,7 +159,12 @@ def draw_command(
 
 
 @flow_app.command("show")
-def show_command(file: SourceArgument, as_json: JsonOption = False, debug: DebugOption = False) -> None:
+def show_command(
+    file: SourceArgument,
+    templates: TemplatesOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
     """Show the steps of a flow: what a definition asks, or what a finished one gave.
 
     Of a flow file all that it proves by itself is checked; `audit flow` says more.
@@ -161,7 +172,7 @@ def show_command(file: SourceArgument, as_json: JsonOption = False, debug: Debug
     Example: tallynet flow show capitals.flow.tally
     """
     with command(as_json=as_json, debug=debug) as terminal:
-        source = read_source(file)
+        source = read_source(file, templates)
         if source.finished is None:
             terminal.out.print(definition_table(source.checked))
             terminal.result(describe_definition(source.checked))

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from tallynet.client.flow.task_steps import write_tasks
 from tallynet.protocol.errors import InvalidFlow, Misconfigured
 from tallynet.protocol.flow import Flow
 from tallynet.protocol.flow_rules import CheckedFlow, check_flow
@@ -21,22 +22,25 @@ MAX_DEPTH = 16
 """Of lists and maps within each other; a definition needs five."""
 
 
-def read_definition(path: Path) -> CheckedFlow:
-    """The flow in a YAML file. Raises `Misconfigured` when the file cannot be read, `InvalidFlow` for its content."""
+def read_definition(path: Path, templates: Path | None = None) -> CheckedFlow:
+    """The flow in a YAML file, its tasks in the words of `templates`, a folder, or of those that ship.
+
+    Raises `Misconfigured` when the file cannot be read, `InvalidFlow` for its content.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_DEFINITION_BYTES + 1)
     except OSError as error:
         raise Misconfigured(f"The flow {path} cannot be read: {error.strerror}.", remedy="Name a file.") from error
-    return parse_definition(data)
+    return parse_definition(data, templates)
 
 
-def parse_definition(data: bytes) -> CheckedFlow:
+def parse_definition(data: bytes, templates: Path | None = None) -> CheckedFlow:
     """The flow in the text of a YAML file. Raises `InvalidFlow`, check 2, with the step's name where it has one."""
     if len(data) > MAX_DEFINITION_BYTES:
         raise _unreadable(f"it has more than {MAX_DEFINITION_BYTES} bytes")
     try:
-        return check_flow(msgspec.convert(_load(data), Flow))
+        return check_flow(msgspec.convert(write_tasks(_load(data), templates), Flow))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise _unreadable(_where(error)) from error
     except msgspec.ValidationError as error:

@@ -18,7 +18,7 @@ from tallynet.protocol.flow_calls import Call
 from tallynet.protocol.flow_file import StepRun
 from tallynet.protocol.flow_plan import job_nonce
 from tallynet.protocol.job import MILLION
-from tallynet.protocol.request import Request
+from tallynet.protocol.request import NO_MESSAGES, Request
 from tallynet.protocol.units import Address, Digest, ModelId, Wei, prefixed
 
 log = logging.getLogger(__name__)
@@ -132,6 +132,8 @@ def _request(call: Call) -> Request:
 def _failed(step: str, call: Call, error: TallyError, lost: Address | None = None) -> StepFailed:
     """`lost` is the node that may have done the job."""
     remedy = f"{error.remedy} Then go on with --resume."
+    if isinstance(error, Refused) and error.reason.startswith(NO_MESSAGES):
+        remedy = "Say `raw: true` in the step, and begin anew: it is another definition then."
     if lost is not None:
         remedy = (
             f"Node {prefixed(lost)} may have done the job: go on with --resume once it is back, or with --ask-others, "

@@ -5,7 +5,7 @@ layer that it crosses, boxes ordered by the middle of what they hang from, and c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 BOX_HEIGHT = 46.0
 GAP_X = 28.0
@@ -13,6 +13,8 @@ GAP_Y = 54.0
 MARGIN = 20.0
 BEND_WIDTH = 12.0
 """Room that a line takes in a layer that it crosses."""
+ARRIVAL_GAP = 20.0
+"""Between two lines where they reach a box."""
 ROUNDS = 4
 
 
@@ -61,7 +63,7 @@ def lay_out(widths: Mapping[str, float], parents: Mapping[str, Sequence[str]]) -
     rows = _ordered(_rows(layer, parents), _links(layer, parents))
     places = _places(rows, widths)
     boxes = tuple(places[name, "", 0] for name in widths)
-    lines = tuple(_line(parent, name, layer, places) for name in widths for parent in parents.get(name, ()))
+    lines = tuple(line for name in widths for line in _arriving(name, parents.get(name, ()), layer, places))
     width = max(box.x + box.width for box in places.values()) + MARGIN
     return Layout(boxes, lines, width, max(box.y + box.height for box in boxes) + MARGIN)
 
@@ -119,6 +121,17 @@ def _places(rows: Sequence[Sequence[Slot]], widths: Mapping[str, float]) -> dict
             places[slot] = Box(slot[0], x, MARGIN + at * (BOX_HEIGHT + GAP_Y), width(slot))
             x += width(slot) + GAP_X
     return places
+
+
+def _arriving(name: str, sources: Sequence[str], layer: Mapping[str, int], places: Mapping[Slot, Box]) -> list[Line]:
+    """The lines to a box, in the order of `sources`: side by side at its top, without crossing there."""
+    lines = [_line(source, name, layer, places) for source in sources]
+    step = min(ARRIVAL_GAP, places[name, "", 0].width / (len(lines) + 1))
+    order = sorted(range(len(lines)), key=lambda at: lines[at].points[-2][0])
+    for place, at in enumerate(order):
+        *before, (x, y) = lines[at].points
+        lines[at] = replace(lines[at], points=(*before, (x + step * (place - (len(lines) - 1) / 2), y)))
+    return lines
 
 
 def _line(source: str, target: str, layer: Mapping[str, int], places: Mapping[Slot, Box]) -> Line:

@@ -1,6 +1,6 @@
 """A flow as a picture: SVG by our own layout, or the text that Mermaid draws from. With the state of each step."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
@@ -78,17 +78,21 @@ def draw_mermaid(checked: CheckedFlow, standing: Mapping[str, StepProgress] | No
 
 
 def shape_of(step: Step) -> str:
-    """What kind of step it is, in a few words."""
+    """What kind of step it is, in a few words: whose words, and how many answers."""
+    task = [step.task.template] if step.task else []
+    return ", ".join([*task, *_shape(step)]) or "one answer"
+
+
+def _shape(step: Step) -> Iterator[str]:
     match step.shape:
         case Map(over, _, most):
-            return f"map over {over}, at most {most}"
+            yield f"map over {over}, at most {most}"
         case Reduce(of, width):
-            return f"reduce {of} by {width}"
+            yield f"reduce {of} by {width}"
         case Vote(ballots, by):
-            return f"vote of {ballots} by {by}"
+            yield f"vote of {ballots} by {by}"
         case Critic(rounds=rounds):
-            return f"critic, {rounds} rounds" if rounds > 1 else "critic, 1 round"
-    return "one answer"
+            yield f"critic, {rounds} rounds" if rounds > 1 else "critic, 1 round"
 
 
 def _labels(checked: CheckedFlow, standing: Mapping[str, StepProgress]) -> dict[str, Label]:

@@ -19,8 +19,11 @@ class Source:
     """What a flow file proves by itself; None for a definition."""
 
 
-def read_source(path: Path) -> Source:
-    """Raises `Misconfigured` when the file cannot be read, `InvalidFlow` for what is in it."""
+def read_source(path: Path, templates: Path | None = None) -> Source:
+    """`templates` is a folder of one's own, for a definition.
+
+    Raises `Misconfigured` when the file cannot be read, `InvalidFlow` for what is in it.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FLOW_BYTES + 1)
@@ -29,6 +32,6 @@ def read_source(path: Path) -> Source:
             f"The flow {path} cannot be read: {error.strerror}.", remedy="Name a .yaml or .flow.tally file."
         ) from error
     if not data.startswith(FLOW_MAGIC):
-        return Source(parse_definition(data), None)
+        return Source(parse_definition(data, templates), None)
     verified = verify_flow(parse_flow(data))
     return Source(check_flow(verified.file.plan.flow), verified)

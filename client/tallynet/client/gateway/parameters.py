@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from tallynet.client.gateway.faults import ApiError, invalid
+from tallynet.protocol.json_depth import check_depth
 from tallynet.protocol.units import printable
 
 T = TypeVar("T")
@@ -69,6 +70,7 @@ def read_body(data: bytes, form: type[T]) -> T:
 
 def _read_object(data: bytes) -> dict[str, object]:
     try:
+        check_depth(data)
         return msgspec.json.decode(data, type=dict[str, object])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid("invalid_json", f"The body is no JSON object: {printable(str(error))}.") from error

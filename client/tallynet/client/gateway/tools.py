@@ -16,6 +16,7 @@ import msgspec
 from tallynet.client.gateway.bodies import AnyObject, ChatBody, NamedTool, ObjectOfSchema, ToolBody
 from tallynet.client.gateway.faults import invalid
 from tallynet.client.wishes import write_json
+from tallynet.protocol.json_depth import check_depth
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _CALLS = msgspec.json.Decoder(dict[str, object] | list[dict[str, object]])
@@ -200,6 +201,7 @@ def _as_templates_want(tool: ToolBody) -> dict[str, object]:
 def _read_calls(text: str, names: frozenset[str]) -> list[Call]:
     """The calls that a whole answer is; none when it is anything else."""
     try:
+        check_depth(text)
         given = _CALLS.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return []

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from tallynet.client.tasks.jinja import render
 from tallynet.client.tasks.reading import check_inputs
-from tallynet.client.tasks.shelf import find_template
-from tallynet.client.tasks.template import Example, Form, Template
 from tallynet.client.terms import AskOptions
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.request import MAX_DOCUMENTS, Message, Request
 from tallynet.protocol.units import Digest
+from tallynet.templates.jinja import render
+from tallynet.templates.shelf import find_template
+from tallynet.templates.template import Example, Form, Template
 
 Inputs = Mapping[str, object]
 """What a template is filled in with: texts, numbers, lists of texts; `labels` and `schema` also judge the answer."""
@@ -77,7 +77,8 @@ def prepare_task(
     Raises `Misconfigured` for a template that is not there, and for inputs or examples that it does not take.
     """
     template = find_template(task, templates) if isinstance(task, str) else task
-    filled = _fill(template, inputs)
+    filled = template.fill(inputs)
+    check_inputs(template, filled)
     if len(documents) > MAX_DOCUMENTS:
         raise Misconfigured(f"{len(documents)} passages are given.", remedy=f"Give at most {MAX_DOCUMENTS}.")
     ways = [
@@ -90,18 +91,6 @@ def prepare_task(
 def show_prompt(request: Request) -> str:
     """A request as people read it: each message under its role, or the raw text."""
     return "\n\n".join(f"[{turn.role}]\n{turn.content}" for turn in request.messages) or request.text
-
-
-def _fill(template: Template, inputs: Inputs) -> dict[str, object]:
-    filled = {**template.defaults, **inputs}
-    missing, unknown = template.inputs.keys() - filled.keys(), filled.keys() - template.inputs.keys()
-    if missing or unknown:
-        wrong = f"lacks {', '.join(sorted(missing))}" if missing else f"takes no {', '.join(sorted(unknown))}"
-        raise Misconfigured(
-            f"The template {template.label} {wrong}.", remedy=f"Its inputs are: {', '.join(template.inputs)}."
-        )
-    check_inputs(template, filled)
-    return filled
 
 
 def _request(

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn, cast
 
 from tallynet.client.tasks.schema import Json, check_schema, check_value
-from tallynet.client.tasks.template import Template
 from tallynet.protocol.errors import Misconfigured, UnfitAnswer
+from tallynet.protocol.json_depth import check_depth
 from tallynet.protocol.units import printable
+from tallynet.templates.template import Template
 
 
 def check_inputs(template: Template, inputs: Mapping[str, object]) -> None:
@@ -51,6 +52,7 @@ def read_json(text: str) -> Json:
     if begin is None:
         raise UnfitAnswer(f"The answer holds no JSON: {printable(text)!r}.", text=text)
     try:
+        check_depth(text[begin.start() :])
         value, _ = _DECODER.raw_decode(text, begin.start())
     except (ValueError, RecursionError) as error:
         raise UnfitAnswer(f"The answer holds no valid JSON: {error}.", text=text) from error

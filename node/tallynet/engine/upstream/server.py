@@ -18,6 +18,7 @@ import trio
 from tallynet.engine.upstream.events import DONE, EventReader, Part, malformed, read_parts
 from tallynet.engine.upstream.questions import Fields, Question
 from tallynet.protocol.errors import Busy, InvalidJob, Misconfigured, TallyError, Unreachable
+from tallynet.protocol.json_depth import check_depth
 from tallynet.protocol.units import printable
 
 CONNECT_SECONDS = 5.0
@@ -228,6 +229,7 @@ def _retry_ms(header: str | None) -> int:
 def _reason(data: bytes) -> str:
     """The server's own words, cut and made safe to show."""
     try:
+        check_depth(data)
         told = json.loads(data)
     except (ValueError, RecursionError):
         return printable(data[:200].decode(errors="replace"))
@@ -248,6 +250,7 @@ def _object(said: httpx.Response, data: bytes) -> Fields:
         raise _refusal(said, data)
     _check_plain(said)
     try:
+        check_depth(data)
         return msgspec.json.decode(data, type=dict[str, object])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed("what is no JSON object") from error

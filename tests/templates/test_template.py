@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tallynet.client.tasks import find_template, list_templates, read_template
-from tallynet.client.tasks.shelf import SHIPPED
-from tallynet.client.tasks.template import MAX_TEMPLATE_BYTES
 from tallynet.protocol.errors import Misconfigured
+from tallynet.templates.shelf import SHIPPED
+from tallynet.templates.template import MAX_TEMPLATE_BYTES
 
 VALID = """
 name = "greet"

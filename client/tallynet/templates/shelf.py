@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tallynet.client.tasks.template import MAX_TEMPLATE_BYTES, Template, read_template
 from tallynet.protocol.errors import Misconfigured
-from tallynet.protocol.units import printable
+from tallynet.protocol.units import Digest, printable
+from tallynet.templates.template import MAX_TEMPLATE_BYTES, Template, read_template
 
-SHIPPED = Path(__file__).parent / "templates"
+SHIPPED = Path(__file__).parent / "shipped"
 MAX_FILES = 1000
 """Of one folder."""
 
@@ -38,6 +38,12 @@ def list_templates(folder: Path | None = None) -> list[Template]:
     """The newest version of each, by name. Raises `Misconfigured` for a file of one's own that is not valid."""
     names = {name for place in _places(folder) for name, _, _ in _files(place)}
     return [find_template(name, folder) for name in sorted(names)]
+
+
+def find_shipped(digest: Digest) -> Template | None:
+    """The template whose file has this SHA-256, of any version that ships; None for no such file."""
+    shipped = (_read(path) for _, _, path in _files(SHIPPED))
+    return next((template for template in shipped if template.digest == digest), None)
 
 
 def _places(folder: Path | None) -> list[Path]:

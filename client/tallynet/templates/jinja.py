@@ -6,16 +6,19 @@ ever, and models that obey what stands in a document.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, TemplateError, pass_eval_context
 from jinja2.exceptions import SecurityError
+from jinja2.filters import do_join
+from jinja2.nodes import EvalContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from tallynet.client.tasks.languages import name_language
 from tallynet.protocol.errors import Misconfigured
 from tallynet.protocol.request import MAX_REQUEST_BYTES
+from tallynet.templates.blank import Blank, written
+from tallynet.templates.languages import name_language
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -31,8 +34,20 @@ def _to_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
-_ENVIRONMENT = _Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-_ENVIRONMENT.filters |= {"language": name_language, "json": _to_json}
+def _language(value: object) -> object:
+    """A language that is not known yet is written as it will be given."""
+    return value if isinstance(value, Blank) else name_language(value)
+
+
+@pass_eval_context
+def _join(context: EvalContext, values: Iterable[object], between: str = "", attribute: str | int | None = None) -> str:
+    """Jinja2's own, which can list blanks too."""
+    joined: str = do_join(context, map(written, values), between, attribute)
+    return joined
+
+
+_ENVIRONMENT = _Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=written)
+_ENVIRONMENT.filters |= {"language": _language, "json": _to_json, "join": _join}
 
 
 def render(text: str, values: Mapping[str, object], name: str) -> str:

@@ -18,7 +18,7 @@ file as it lies there, goes into every request that is made with it (decision 21
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
@@ -94,6 +94,17 @@ class Template:
     def label(self) -> str:
         """`translate@1`."""
         return f"{self.name}@{self.version}"
+
+    def fill(self, inputs: Mapping[str, object]) -> dict[str, object]:
+        """Its inputs, with the defaults of those left out. Raises `Misconfigured` for others than it takes."""
+        filled = {**self.defaults, **inputs}
+        missing, unknown = self.inputs.keys() - filled.keys(), filled.keys() - self.inputs.keys()
+        if missing or unknown:
+            wrong = f"lacks {', '.join(sorted(missing))}" if missing else f"takes no {', '.join(sorted(unknown))}"
+            raise Misconfigured(
+                f"The template {self.label} {wrong}.", remedy=f"Its inputs are: {', '.join(self.inputs)}."
+            )
+        return filled
 
     def forms_for(self, model: str) -> list[Form]:
         """In the order of trying. Raises `Misconfigured` when no form is meant for this model."""

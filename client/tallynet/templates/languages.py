@@ -1,4 +1,7 @@
-"""Languages by their ISO 639-1 codes: templates write them out, as models know them."""
+"""Languages by their ISO 639-1 codes: templates write them out, as models know them.
+
+A name that was released stays as it is, like a template: an auditor makes the words of a step again with it.
+"""
 
 from tallynet.protocol.errors import Misconfigured
 
@@ -20,11 +23,15 @@ NAMES = {
 }  # fmt: skip
 
 
-def name_language(language: str) -> str:
+def name_language(language: object) -> str:
     """The English name of a language: `fr` and `French` both give `French`.
 
     A name that is not in the list is taken as it is (`Old Norse`). Raises `Misconfigured` for a code that is not.
     """
+    if not isinstance(language, str):
+        raise Misconfigured(
+            f"A language is named by a text, and this is {type(language).__name__}.", remedy="Write fr, or French."
+        )
     known = NAMES.get(language.lower())
     if known is None and len(language) <= 2:
         raise Misconfigured(
