@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from tallynet.client.json_text import write_json
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.job import MILLION
 from tallynet.protocol.request import Bias, Request
@@ -50,11 +51,3 @@ def read_biases(biases: Mapping[int, float]) -> tuple[Bias, ...]:
         raise InvalidJob(f"a token is biased by {strange[0]}, which is no number", remedy="Use -100 to 100.")
     rounded = sorted((token, round(bias * MILLION)) for token, bias in biases.items())
     return tuple(Bias(token, millionths) for token, millionths in rounded if millionths)
-
-
-def write_json(value: object) -> str:
-    """Raises `InvalidJob` for what is no JSON."""
-    try:
-        return msgspec.json.encode(value).decode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidJob(f"this cannot be written as JSON: {error}") from error
