@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tallynet.client.json_text import write_json
 from tallynet.client.tools.definition import Choice, InvalidTools, NamedTool, Tool
+from tallynet.client.tools.references import moved
 
 OBJECT: Mapping[str, object] = {"type": "object"}
 
@@ -36,7 +37,7 @@ def offer_tools(tools: Sequence[Tool], choice: Choice = "auto", *, parallel: boo
         _check_free(tools, parallel)
     return Offer(
         write_json([_as_templates_want(tool) for tool in tools]),
-        write_json({"anyOf": [_schema_of_call(tool) for tool in chosen]}) if chosen else "",
+        write_json({"anyOf": [_schema_of_call(tool, place) for place, tool in enumerate(chosen)]}) if chosen else "",
         frozenset(names),
     )
 
@@ -88,11 +89,13 @@ def _as_templates_want(tool: Tool) -> dict[str, object]:
     return {"type": "function", "function": told}
 
 
-def _schema_of_call(tool: Tool) -> dict[str, object]:
+def _schema_of_call(tool: Tool, place: int) -> dict[str, object]:
+    """`place` is where it stands among the schemas of other calls."""
     function = tool.function
+    arguments = moved(function.parameters, f"/anyOf/{place}/properties/arguments") or OBJECT
     return {
         "type": "object",
-        "properties": {"name": {"const": function.name}, "arguments": function.parameters or OBJECT},
+        "properties": {"name": {"const": function.name}, "arguments": arguments},
         "required": ["name", "arguments"],
         "additionalProperties": False,
     }
