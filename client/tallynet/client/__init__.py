@@ -1,12 +1,12 @@
 """The client: ask models of the network, and keep the proof of what was answered.
 
-In reading order: `client` and `blocking`, its two faces; `order`, `terms` and `wishes` (1); `directory`, `market`,
-`ranking` and `choosing`, who is asked (2); `lines`, `conversation`, `dispatch` and `answer_stream`, how the answer
-comes (3); `receipt_checks` and `answer`, what holds the node to it, `embedding` and `score`, the same for vectors and
-for given texts (4); `anchor_wait` (5). `batch` and `dialogue` ask more than once, `tasks` in words that are versioned,
-`documents` about one's own files, `flow` in graphs of questions, `evaluate` to measure a model, `pipelines` as Hugging
-Face's, `langchain` as LangChain's. `portal` is the loop behind the blocking client, `commands` and its siblings are the
-command line; `gateway` serves OpenAI's clients.
+In reading order: `client` and `blocking`, its two faces; `order`, `terms`, `wishes` and `tools` (1); `directory`,
+`market`, `ranking` and `choosing`, who is asked (2); `lines`, `conversation`, `dispatch` and `answer_stream`, how the
+answer comes (3); `receipt_checks` and `answer`, what holds the node to it, `embedding` and `score`, the same for
+vectors and for given texts (4); `anchor_wait` (5). `batch` and `dialogue` ask more than once, `tasks` in words that are
+versioned, `documents` about one's own files, `flow` in graphs of questions, `evaluate` to measure a model, `pipelines`
+as Hugging Face's, `langchain` as LangChain's. `portal` is the loop behind the blocking client, `commands` and its
+siblings are the command line; `gateway` serves OpenAI's clients.
 """
 
 from tallynet.client.answer import Answer, Usage, save_bundle

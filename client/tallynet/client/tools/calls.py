@@ -12,6 +12,8 @@ from typing import NamedTuple
 import msgspec
 
 from tallynet.client.json_text import write_json
+from tallynet.protocol.request import ToolCall
+from tallynet.protocol.units import JobId
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _CALLS = msgspec.json.Decoder(dict[str, object] | list[dict[str, object]])
@@ -39,6 +41,25 @@ def take_apart(text: str, names: frozenset[str]) -> Parts:
         return Parts(text, ())
     reader = CallReader(names)
     return Parts(reader.feed(text)[0] + reader.finish()[0], reader.found)
+
+
+def name_calls(job: JobId, calls: Sequence[Call], first: int = 0) -> tuple[ToolCall, ...]:
+    """The calls in an answer to a job, from number `first` on, as the turn has them that answers go to.
+
+    The ids are always the same ones, and no two answers share one.
+    """
+    return tuple(
+        ToolCall(f"call_{job.hex()[:24]}_{number}", call.name, call.arguments)
+        for number, call in enumerate(calls, first)
+    )
+
+
+def names_of(tools: str) -> frozenset[str]:
+    """What can be called, of a request's `tools`."""
+    told = msgspec.json.decode(tools, type=list[dict[str, object]]) if tools else []
+    functions = [tool.get("function", tool) for tool in told]
+    names = [function.get("name") for function in functions if isinstance(function, Mapping)]
+    return frozenset(name for name in names if isinstance(name, str))
 
 
 @dataclass
