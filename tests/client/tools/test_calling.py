@@ -70,6 +70,7 @@ async def test_required_call_is_a_schema(world: World, choice: Any, callable: li
     allowed = json.loads(request.schema)["anyOf"]
     assert [one["properties"]["name"]["const"] for one in allowed] == callable
     assert [one["function"]["name"] for one in json.loads(request.tools)] == ["weather", "time"]
+    assert all(one["properties"]["arguments"]["additionalProperties"] is False for one in allowed)
 
 
 async def test_with_the_choice_none_nothing_is_offered(world: World) -> None:

@@ -1,5 +1,5 @@
 """Tools that a model may call: the same for the library, the gateway and LangChain.
 
 `definition` is how a tool and a choice among tools are described, `offer` what becomes of them in a request,
-`references` what a schema refers to that moves into another one, and `calls` finds the calls in an answer.
+`schemas` changes schemas that move into others, and `calls` finds the calls in an answer.
 """

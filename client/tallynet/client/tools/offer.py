@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from tallynet.client.json_text import write_json
 from tallynet.client.tools.definition import Choice, InvalidTools, NamedTool, Tool
-from tallynet.client.tools.references import moved
+from tallynet.client.tools.schemas import closed, moved
 
 OBJECT: Mapping[str, object] = {"type": "object"}
+NOTHING: Mapping[str, object] = {"type": "object", "properties": {}}
+"""The arguments of a function that takes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,10 @@ def _as_templates_want(tool: Tool) -> dict[str, object]:
 
 
 def _schema_of_call(tool: Tool, place: int) -> dict[str, object]:
-    """`place` is where it stands among the schemas of other calls."""
+    """`place` is where it stands among the schemas of other calls. The arguments are those that the tool names, unless
+    it says that there may be others: a model would go on and invent some."""
     function = tool.function
-    arguments = moved(function.parameters, f"/anyOf/{place}/properties/arguments") or OBJECT
+    arguments = moved(closed(function.parameters or NOTHING), f"/anyOf/{place}/properties/arguments")
     return {
         "type": "object",
         "properties": {"name": {"const": function.name}, "arguments": arguments},

@@ -1,4 +1,4 @@
-"""A schema inside another one still means what it meant."""
+"""A schema inside another one still means what it meant, and a closed one takes no more than it names."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from llguidance import LLMatcher
 
 from tallynet.client.tools.definition import Function, Tool
 from tallynet.client.tools.offer import offer_tools
-from tallynet.client.tools.references import moved
+from tallynet.client.tools.schemas import closed, moved
 
 PLACE: dict[str, Any] = {
     "type": "object",
@@ -68,3 +68,40 @@ def test_required_call_of_a_tool_with_definitions_can_be_kept_to() -> None:
     validator = Draft202012Validator(json.loads(schema))
     assert validator.is_valid(call)
     assert not validator.is_valid(call | {"name": "stay"})
+
+
+def test_closed_schema_takes_only_what_it_names() -> None:
+    schema = {
+        "properties": {"a": PLACE, "b": {"properties": {}, "additionalProperties": {"type": "integer"}}},
+        "$defs": {"P": PLACE},
+        "default": {"properties": {}},
+    }
+    shut = closed(schema)
+
+    assert shut["additionalProperties"] is False
+    assert shut["$defs"] == {"P": PLACE | {"additionalProperties": False}}
+    assert shut["default"] == {"properties": {}}
+    validator = Draft202012Validator(shut)
+    assert validator.is_valid({"a": TOKYO, "b": {"c": 1}})
+    assert not validator.is_valid({"a": TOKYO | {"c": 1}})
+    assert not validator.is_valid({"c": 1})
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"allOf": [PLACE, {"properties": {"near": {}}}]},
+        {"anyOf": [{"required": ["a"]}], "properties": {"a": {}}},
+        {"$ref": "#/$defs/P", "properties": {"a": {}}},
+    ],
+)
+def test_schemas_for_one_value_are_not_closed(part: dict[str, Any]) -> None:
+    schema = {"properties": {"x": part}, "$defs": {"P": PLACE}}
+
+    assert closed(schema) == schema
+
+
+def test_one_schema_that_is_referred_to_alone_is_closed() -> None:
+    schema = {"properties": {"x": {"allOf": [{"$ref": "#/$defs/P"}]}}, "$defs": {"P": PLACE}}
+
+    assert not Draft202012Validator(closed(schema)).is_valid({"x": TOKYO | {"far": []}})
