@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, ToolMessage
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
 
@@ -96,7 +96,14 @@ def test_messages_are_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [ToolMessage("1", tool_call_id="x"), HumanMessage([{"type": "image_url", "image_url": "data:"}])]
+    "message",
+    [
+        FunctionMessage("1", name="x"),
+        HumanMessage([{"type": "image_url", "image_url": "data:"}]),
+        ToolMessage([{"type": "image_url", "image_url": "data:"}], tool_call_id="x"),
+        AIMessage("", tool_calls=[{"name": "x", "args": {}, "id": None}]),
+        AIMessage("", invalid_tool_calls=[{"name": "x", "args": "{", "id": "1", "error": "broken"}]),
+    ],
 )
 def test_what_is_no_text_is_refused(message: HumanMessage) -> None:
     with pytest.raises(InvalidJob):

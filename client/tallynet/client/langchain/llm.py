@@ -13,8 +13,8 @@ from tallynet.client.answer_stream import AnswerStream
 from tallynet.client.batch import AT_ONCE, ask_each
 from tallynet.client.client import AsyncClient
 from tallynet.client.langchain.access import WritingAccess
+from tallynet.client.langchain.answers import describe_answer
 from tallynet.client.langchain.bridge import run, stream_pieces
-from tallynet.client.langchain.messages import describe_answer
 from tallynet.protocol.errors import TallyError
 from tallynet.protocol.request import Request
 
