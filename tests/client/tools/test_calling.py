@@ -87,6 +87,15 @@ async def test_schema_and_a_required_call_exclude_each_other(world: World) -> No
     assert refused.value.parameter == "tool_choice"
 
 
+async def test_tools_for_a_plain_text_would_be_passed_over(world: World) -> None:
+    node = await world.node()
+    async with world.client() as client:
+        with pytest.raises(InvalidTools):
+            await client.generate("tally-tiny", "Once upon", tools=[WEATHER])
+
+    assert node.submits == []
+
+
 def test_dialogue_keeps_the_calls_of_its_answers() -> None:
     hosted = HostedTransport({"pieces": SAID})
     with hosted.client() as client:
