@@ -17,6 +17,7 @@ from tallynet.client.langchain.messages import make_request
 from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.errors import InvalidJob, NoNodes, Refused
 from tallynet.protocol.request import Message, Request, decode_request
+from tallynet.protocol.units import Digest
 from tests.client.hosted import HostedTransport
 from tests.client.langchain.networks import client, transport
 from tests.client.scripted_node import TEXT
@@ -57,9 +58,9 @@ def test_texts_are_continued() -> None:
 
     assert [generation.text for (generation,) in result.generations] == [TEXT, TEXT]
     assert all(generation.generation_info["evidence"] == "signed" for (generation,) in result.generations)
-    assert "".join(model.stream("Once ")) == TEXT
+    assert "".join(model.stream("Once ", documents=["ab" * 32])) == TEXT
     submit = transport().nodes[0].submits[-1]
-    assert decode_request(submit.request) == Request(text="Once ")
+    assert decode_request(submit.request) == Request(text="Once ", documents=(Digest(b"\xab" * 32),))
     assert (submit.signed.job.sampling.max_tokens, submit.signed.job.sampling.stop) == (9, ("END",))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages import ToolCall as LangChainCall
 
@@ -18,8 +19,17 @@ CALLS = ("tool_call", "tool_use")
 
 def make_request(messages: Sequence[BaseMessage], documents: Sequence[str] = (), template: str = "") -> Request:
     """A dialogue. `documents` and `template` are digests in hex, which are sealed with it. Raises `InvalidJob`."""
-    return Request(
-        messages=tuple(_turn(message) for message in messages),
+    return _sealed(Request(messages=tuple(_turn(message) for message in messages)), documents, template)
+
+
+def make_text_request(text: str, documents: Sequence[str] = (), template: str = "") -> Request:
+    """The same of a text that the model goes on with."""
+    return _sealed(Request(text=text), documents, template)
+
+
+def _sealed(request: Request, documents: Sequence[str], template: str) -> Request:
+    return msgspec.structs.replace(
+        request,
         template=Digest(read_hex(template)) if template else None,
         documents=tuple(Digest(read_hex(document)) for document in documents),
     )
