@@ -21,6 +21,7 @@ from tallynet.protocol.leaf import Leaf, Status
 from tallynet.protocol.merkle_tree import Tree
 from tallynet.protocol.note import write_checkpoint_note, write_key_note
 from tallynet.protocol.receipt import sign_receipt
+from tallynet.protocol.request import Request, decode_request
 from tallynet.protocol.units import Digest, JobId, Milliseconds, ModelId, Seconds, TokenIds, Wei
 from tallynet.protocol.wire import (
     INFO_PROTOCOL,
@@ -88,6 +89,8 @@ class ScriptedNode:
     task: int = Task.GENERATE
     evidence: str = "replayable"
     pieces: tuple[ChunkBody, ...] = PIECES
+    say: Callable[[Request], tuple[ChunkBody, ...]] | None = None
+    """In place of `pieces`: what it says to a request."""
     pieces_on_retry: tuple[ChunkBody, ...] | None = None
     """A forgetful node: another answer when the job comes again."""
     pause: float = 0.0
@@ -181,7 +184,7 @@ class ScriptedNode:
 
     def _run_of(self, submit: Submit) -> Run:
         job = verify_job(submit.signed, self.domain)
-        pieces = self.pieces
+        pieces = self.say(decode_request(submit.request)) if self.say else self.pieces
         if job.id in self.runs and self.pieces_on_retry is not None:
             del self.runs[job.id]
             pieces = self.pieces_on_retry

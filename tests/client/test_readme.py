@@ -14,6 +14,7 @@ from tallynet.client import session as session_module
 from tallynet.client.session import Session, wall_clock
 from tallynet.console.network_file import write_network
 from tallynet.ledger.memory import MemoryLedger
+from tallynet.protocol.units import ModelId
 from tests.client.hosted import HostedTransport
 from tests.client.scripted_node import TEXT
 
@@ -35,7 +36,7 @@ COMMANDS = [line for line in LINES if line.split()[1] in OURS]
 @pytest.fixture(autouse=True)
 def user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HostedTransport]:
     """A user with an empty config folder, whose default network is a hosted one."""
-    transport = HostedTransport({}, clock=wall_clock)
+    transport = HostedTransport({}, {"name": "qwen3", "model": ModelId(b"\1" * 32)}, clock=wall_clock)
     write_network(tmp_path / "network.json", transport.network)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TALLYNET_CONFIG", str(tmp_path))
@@ -72,4 +73,4 @@ def test_command_runs(line: str, tmp_path: Path) -> None:
 
 def test_readme_shows_every_command_of_ours() -> None:
     assert {line.split()[1] for line in COMMANDS} == OURS
-    assert len(PROGRAMS) == 6
+    assert len(PROGRAMS) == 7

@@ -16,7 +16,9 @@ from tests.client.test_commands import app
 from tests.client.world import World
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}}
-TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+TOLD = {"type": "function", "function": TOOL["function"] | {"description": ""}}
+"""As every template can read it."""
 QUESTION = Message("user", "Is it warm?")
 
 
@@ -27,7 +29,7 @@ async def test_wishes_are_part_of_the_request_that_the_job_commits_to(world: Wor
 
     request = decode_request(node.submits[0].request)
     assert json.loads(request.schema) == SCHEMA
-    assert json.loads(request.tools) == [TOOL]
+    assert json.loads(request.tools) == [TOLD]
     assert request.logit_bias == (Bias(3, 100_000_000), Bias(9, -1_500_000))
 
 
@@ -67,6 +69,14 @@ async def test_ceiling_leaves_room_for_tools_as_templates_write_them(world: Worl
         {"schema": {"type": object}},
         {"schema": {"description": "x" * 40_000}},
         {"tools": [1]},
+        {"tools": [{"type": "web_search"}]},
+        {"tools": [TOOL] * 2},
+        {"tools": [TOOL], "tool_choice": "rain"},
+        {"tools": [TOOL], "tool_choice": {"type": "function"}},
+        {"tool_choice": "required"},
+        {"tools": [TOOL], "tool_choice": "required", "schema": SCHEMA},
+        {"tools": [TOOL], "parallel_tool_calls": False},
+        {"tools": [{"type": "function", "function": {"name": "weather", "strict": True}}]},
         {"logit_bias": {1: 101}},
         {"logit_bias": {-1: 1}},
         {"logit_bias": {1: float("inf")}},

@@ -1,7 +1,7 @@
 """The client: ask models of the network, and keep the proof of what was answered.
 
 In reading order: `client` and `blocking`, its two faces, and `session`, what they stand on; `order`, `terms`,
-`wishes` and `placing` (1); `directory`, `market`, `ranking` and `choosing`, who is asked (2); `lines`,
+`wishes`, `tools` and `placing` (1); `directory`, `market`, `ranking` and `choosing`, who is asked (2); `lines`,
 `conversation`, `attachment`, `dispatch` and `answer_stream`, how the answer comes (3); `receipt_checks` and `answer`,
 what holds the node to it, `embedding` and `score`, the same for vectors and for given texts (4); `anchor_wait` (5).
 `batch` and `dialogue` ask more than once, `tasks` in words that are versioned, `documents` about one's own files,

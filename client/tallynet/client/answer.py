@@ -5,11 +5,13 @@ from pathlib import Path
 
 from tallynet.client.dispatch import Failure
 from tallynet.client.order import Order
+from tallynet.client.tools.calls import Parts, name_calls, names_of, take_apart
 from tallynet.protocol.bundle import Bundle, write_bundle
 from tallynet.protocol.bundle_openings import Whole
 from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.leaf import Status
 from tallynet.protocol.receipt import SignedReceipt, VerifiedReceipt
+from tallynet.protocol.request import Message, ToolCall, decode_request
 from tallynet.protocol.units import Address, Digest, JobId, ModelId, TokenIds, Wei
 from tallynet.protocol.whole_file import write_whole
 
@@ -48,6 +50,21 @@ class Answer:
     @property
     def text(self) -> str:
         return "".join(body.text for body in self.chunks)
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Calls of the tools that were offered, each with an id of its own; `text` has them too."""
+        return name_calls(self.job, self._parts.calls)
+
+    @property
+    def turn(self) -> Message:
+        """The answer as a turn of the dialogue that goes on. What `Message("tool", …, tool_call_id=call.id)` says of
+        each call comes after it."""
+        return Message("assistant", self._parts.text, tool_calls=self.calls)
+
+    @property
+    def _parts(self) -> Parts:
+        return take_apart(self.text, names_of(decode_request(self.order.request).tools))
 
     @property
     def tokens(self) -> TokenIds:

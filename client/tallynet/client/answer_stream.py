@@ -18,6 +18,7 @@ import trio
 from tallynet.client.answer import Answer
 from tallynet.client.conversation import JobRefused
 from tallynet.client.dispatch import Dispatch
+from tallynet.client.order import Order
 from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.chunk import ChunkBody, SignedChunk
 from tallynet.protocol.errors import NodeUnreachable
@@ -70,9 +71,14 @@ class AnswerStream:
         return "".join(body.text for body in self.chunks)
 
     @property
+    def order(self) -> Order:
+        """The signed job, and what was asked with it. Raises RuntimeError before `start`."""
+        return self._started().order
+
+    @property
     def job(self) -> JobId:
         """The job's name. Raises RuntimeError before `start`."""
-        return self._started().order.job.id
+        return self.order.job.id
 
     @property
     def node(self) -> Address:

@@ -20,7 +20,7 @@ from tallynet.client.embedding import Embedding, EmbedOptions
 from tallynet.client.flow.anchors import anchor_flow
 from tallynet.client.flow.runner import FinishedFlow, FlowOptions, run_flow
 from tallynet.client.market import ModelOnOffer
-from tallynet.client.order import Prompt, Turns
+from tallynet.client.order import Order, Prompt, Turns
 from tallynet.client.portal import Portal, Submitted
 from tallynet.client.score import TOP, Score, ScoreOptions
 from tallynet.client.session import wall_clock
@@ -225,6 +225,11 @@ class BlockingStream:
     def __init__(self, portal: Portal[AsyncClient], stream: AnswerStream) -> None:
         self._portal = portal
         self._stream = stream
+
+    @property
+    def order(self) -> Order:
+        """See `AnswerStream.order`."""
+        return self._stream.order
 
     @property
     def answer(self) -> Answer:

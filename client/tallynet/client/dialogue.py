@@ -46,7 +46,7 @@ class Dialogue:
         with self._open((*self.turns, question), self._next_options()) as stream:
             yield stream
         if stream.finished and stream.answer.status.finished:
-            self.turns = (*self.turns, question, Message("assistant", stream.answer.text))
+            self.turns = (*self.turns, question, stream.answer.turn)
             self.answers.append(stream.answer)
 
     def _next_options(self) -> AskOptions:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tallynet.client.terms import Terms
+from tallynet.client.tools.definition import InvalidTools
 from tallynet.client.wishes import Wishes
 from tallynet.protocol.chunk import Transcript
 from tallynet.protocol.commitment import commit_prompt, commit_request, prompt_salt, request_salt
@@ -63,6 +64,12 @@ def read_prompt(prompt: Prompt, wishes: Wishes = NO_WISHES) -> Request:
         request = decode_request(encode_request(wishes.added_to(_request(prompt))))
     except (UnicodeEncodeError, msgspec.ValidationError) as error:
         raise InvalidJob(f"the prompt is no text or dialogue: {error}") from error
+    if request.tools and not request.messages:
+        raise InvalidTools(
+            "Tools are told by a chat template, and a plain text goes around it.",
+            parameter="tools",
+            remedy="Send messages.",
+        )
     return request
 
 

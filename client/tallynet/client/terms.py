@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from tallynet.client.wishes import Schema, Tool, Wishes, read_wishes
+from tallynet.client.tools.definition import ToolChoice, ToolMapping
+from tallynet.client.wishes import Schema, Wishes, read_wishes
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.job import MILLION, Sampling, Task
 from tallynet.protocol.units import Address, Digest, Wei
@@ -37,8 +38,14 @@ class AskOptions(TypedDict, total=False):
     """The answer ends before the first of these texts; at most 8, of at most 64 characters."""
     schema: Schema
     """A JSON schema, as a dictionary or a text: the answer is JSON that satisfies it, if `max_tokens` suffice."""
-    tools: Sequence[Tool]
-    """What the model may call, as OpenAI describes tools; only for models whose chat template takes them."""
+    tools: Sequence[ToolMapping]
+    """What the model may call, as OpenAI describes tools; only for models whose chat template takes them. The calls are
+    in `Answer.calls`."""
+    tool_choice: ToolChoice
+    """`auto`, the default: the model calls if it wants. `none`: no tool is offered. `required`, or a tool's name: the
+    answer is the JSON of one call, if `max_tokens` suffice."""
+    parallel_tool_calls: bool
+    """False: one call at most; only possible where a call is required. True by default."""
     logit_bias: Mapping[int, float]
     """Token ids and what is added to their logits, -100 to 100; at most 300."""
     deadline_seconds: float
@@ -83,7 +90,9 @@ def read_terms(
     top_p: float = 1.0,
     stop: str | Sequence[str] = (),
     schema: Schema = "",
-    tools: Sequence[Tool] = (),
+    tools: Sequence[ToolMapping] = (),
+    tool_choice: ToolChoice = "auto",
+    parallel_tool_calls: bool = True,
     logit_bias: Mapping[int, float] | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
     max_price_wei: int | None = None,
@@ -107,5 +116,5 @@ def read_terms(
     max_price = None if max_price_wei is None else Wei(max_price_wei)
     return Terms(
         sampling, deadline_seconds, max_price, tuple(parents), node, frozenset(nodes), audit_consent=audit_consent,
-        wishes=read_wishes(schema, tools, logit_bias or {}),
+        wishes=read_wishes(schema, tools, logit_bias or {}, tool_choice=tool_choice, parallel=parallel_tool_calls),
     )  # fmt: skip

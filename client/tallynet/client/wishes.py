@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import msgspec
 
+from tallynet.client.json_text import write_json
+from tallynet.client.tools.definition import InvalidTools, ToolChoice, ToolMapping, read_choice, read_tools
+from tallynet.client.tools.offer import offer_tools
 from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.job import MILLION
 from tallynet.protocol.request import Bias, Request
 
 Schema = str | Mapping[str, object]
 """A JSON schema, as JSON or as what JSON stands for."""
-Tool = Mapping[str, object]
-"""`{"type": "function", "function": {"name": …, "description": …, "parameters": JSON schema}}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,25 @@ class Wishes:
         )
 
 
-def read_wishes(schema: Schema, tools: Sequence[Tool], logit_bias: Mapping[int, float]) -> Wishes:
-    """Raises `InvalidJob` for what is no JSON, and for biases that no request can carry."""
-    return Wishes(
-        schema if isinstance(schema, str) else write_json(schema),
-        write_json(tools) if tools else "",
-        read_biases(logit_bias),
-    )
+def read_wishes(
+    schema: Schema,
+    tools: Sequence[ToolMapping],
+    logit_bias: Mapping[int, float],
+    *,
+    tool_choice: ToolChoice = "auto",
+    parallel: bool = True,
+) -> Wishes:
+    """Raises `InvalidJob` for what is no JSON, for biases that no request can carry, and for tools that contradict
+    each other, the choice among them or the schema (`InvalidTools`)."""
+    offer = offer_tools(read_tools(tools), read_choice(tool_choice), parallel=parallel)
+    if schema and offer.schema:
+        raise InvalidTools(
+            "A call is required and the answer is held to a schema.",
+            parameter="tool_choice",
+            remedy="Leave one of the two out.",
+        )
+    written = schema if isinstance(schema, str) else write_json(schema)
+    return Wishes(offer.schema or written, offer.tools, read_biases(logit_bias))
 
 
 def read_biases(biases: Mapping[int, float]) -> tuple[Bias, ...]:
@@ -50,11 +63,3 @@ def read_biases(biases: Mapping[int, float]) -> tuple[Bias, ...]:
         raise InvalidJob(f"a token is biased by {strange[0]}, which is no number", remedy="Use -100 to 100.")
     rounded = sorted((token, round(bias * MILLION)) for token, bias in biases.items())
     return tuple(Bias(token, millionths) for token, millionths in rounded if millionths)
-
-
-def write_json(value: object) -> str:
-    """Raises `InvalidJob` for what is no JSON."""
-    try:
-        return msgspec.json.encode(value).decode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidJob(f"this cannot be written as JSON: {error}") from error

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, ToolMessage
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
 
@@ -17,6 +17,7 @@ from tallynet.client.langchain.messages import make_request
 from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.errors import InvalidJob, NoNodes, Refused
 from tallynet.protocol.request import Message, Request, decode_request
+from tallynet.protocol.units import Digest
 from tests.client.hosted import HostedTransport
 from tests.client.langchain.networks import client, transport
 from tests.client.scripted_node import TEXT
@@ -57,9 +58,9 @@ def test_texts_are_continued() -> None:
 
     assert [generation.text for (generation,) in result.generations] == [TEXT, TEXT]
     assert all(generation.generation_info["evidence"] == "signed" for (generation,) in result.generations)
-    assert "".join(model.stream("Once ")) == TEXT
+    assert "".join(model.stream("Once ", documents=["ab" * 32])) == TEXT
     submit = transport().nodes[0].submits[-1]
-    assert decode_request(submit.request) == Request(text="Once ")
+    assert decode_request(submit.request) == Request(text="Once ", documents=(Digest(b"\xab" * 32),))
     assert (submit.signed.job.sampling.max_tokens, submit.signed.job.sampling.stop) == (9, ("END",))
 
 
@@ -96,7 +97,14 @@ def test_messages_are_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [ToolMessage("1", tool_call_id="x"), HumanMessage([{"type": "image_url", "image_url": "data:"}])]
+    "message",
+    [
+        FunctionMessage("1", name="x"),
+        HumanMessage([{"type": "image_url", "image_url": "data:"}]),
+        ToolMessage([{"type": "image_url", "image_url": "data:"}], tool_call_id="x"),
+        AIMessage("", tool_calls=[{"name": "x", "args": {}, "id": None}]),
+        AIMessage("", invalid_tool_calls=[{"name": "x", "args": "{", "id": "1", "error": "broken"}]),
+    ],
 )
 def test_what_is_no_text_is_refused(message: HumanMessage) -> None:
     with pytest.raises(InvalidJob):

@@ -31,16 +31,12 @@ class TestChatUnit(ChatModelUnitTests):
         return {"model": "tally-tiny", "client": client()}
 
     @property
-    def has_tool_calling(self) -> bool:
-        return False
-
-    @property
-    def has_structured_output(self) -> bool:
-        return False
+    def supports_json_mode(self) -> bool:
+        return True
 
 
 class TestChat(ChatModelIntegrationTests):
-    """Answers, streams and batches, sync and on asyncio."""
+    """Answers, streams and batches, tools and structured output, sync and on asyncio."""
 
     @property
     def chat_model_class(self) -> type[ChatTallynet]:
@@ -48,15 +44,11 @@ class TestChat(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "tally-tiny", "client": client()}
+        return {"model": "obedient", "client": client()}
 
     @property
-    def has_tool_calling(self) -> bool:
-        return False
-
-    @property
-    def has_structured_output(self) -> bool:
-        return False
+    def supports_json_mode(self) -> bool:
+        return True
 
     @property
     def supports_model_override(self) -> bool:

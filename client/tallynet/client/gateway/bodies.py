@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from tallynet.client.gateway.policy import Policy
+from tallynet.client.tools.definition import MAX_TOOLS, Choice, JsonObject, Name, Text, Tool
 from tallynet.protocol.job import MAX_STOP_CHARACTERS, MAX_STOP_STRINGS, MAX_TOKENS
 from tallynet.protocol.request import (
     MAX_BIASES,
     MAX_MESSAGES,
-    MAX_REQUEST_BYTES,
     MAX_REQUEST_TOKENS,
     MAX_TOOL_CALLS,
     MAX_TOP,
@@ -23,14 +23,10 @@ MAX_CHOICES = 8
 """Answers to one request, each a job of its own."""
 MAX_TEXTS = 2048
 """Of one request for vectors, each a job of its own; OpenAI's own limit."""
-MAX_TOOLS = 128
 
-Text = Annotated[str, Meta(max_length=MAX_REQUEST_BYTES)]
 Stop = Annotated[str, Meta(min_length=1, max_length=MAX_STOP_CHARACTERS)]
-Name = Annotated[str, Meta(pattern=r"\A[a-zA-Z0-9_.-]{1,64}\Z")]
 TokenText = Annotated[str, Meta(pattern=r"\A[0-9]{1,10}\Z")]
 Biases = Annotated[dict[TokenText, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=MAX_BIASES)]
-JsonObject = dict[str, Annotated[object, Meta(extra_json_schema={"description": "any JSON"})]]
 Tokens = Annotated[int, Meta(ge=1, le=MAX_TOKENS)]
 TokenId = Annotated[int, Meta(ge=0, lt=2**32)]
 Ids = Annotated[list[TokenId], Meta(max_length=MAX_REQUEST_TOKENS)]
@@ -71,30 +67,6 @@ class ChatMessage(Struct, frozen=True, forbid_unknown_fields=True):
     function_call: None = None
     annotations: Annotated[list[None], Meta(max_length=0)] | None = None
     audio: None = None
-
-
-class Function(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    name: Name
-    description: Text = ""
-    parameters: JsonObject = {}
-    """A JSON schema."""
-    strict: bool | None = None
-
-
-class ToolBody(Struct, frozen=True, forbid_unknown_fields=True):
-    type: Literal["function"]
-    function: Function
-
-
-class NamedFunction(Struct, frozen=True, forbid_unknown_fields=True):
-    name: Name
-
-
-class NamedTool(Struct, frozen=True, forbid_unknown_fields=True):
-    """`tool_choice` that names the one to call."""
-
-    type: Literal["function"]
-    function: NamedFunction
 
 
 class PlainText(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="text"):
@@ -158,8 +130,8 @@ class ChatBody(CommonBody, frozen=True, forbid_unknown_fields=True, kw_only=True
     top_logprobs: Annotated[int, Meta(ge=0, le=0)] | None = None
     """The network reports the chosen token's probability and no other's."""
     response_format: PlainText | AnyObject | ObjectOfSchema | None = None
-    tools: Annotated[list[ToolBody], Meta(max_length=MAX_TOOLS)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    tools: Annotated[list[Tool], Meta(max_length=MAX_TOOLS)] | None = None
+    tool_choice: Choice | None = None
     parallel_tool_calls: bool | None = None
 
 

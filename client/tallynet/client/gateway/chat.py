@@ -13,7 +13,8 @@ from tallynet.client.gateway.faults import invalid
 from tallynet.client.gateway.forms import Choice, envelope, finish_reason, token_name
 from tallynet.client.gateway.policy import Policy
 from tallynet.client.gateway.run import Run
-from tallynet.client.gateway.tools import Call, CallReader, describe_calls, read_format
+from tallynet.client.gateway.tools import describe_calls, read_format
+from tallynet.client.tools.calls import Call, CallReader, take_apart
 from tallynet.protocol.chunk import ChunkBody
 from tallynet.protocol.leaf import Status
 from tallynet.protocol.request import Message, Request, ToolCall
@@ -49,7 +50,7 @@ class Chat:
             body.model, (request,) * choices, _limit(body, config), body, policy,
             policy.deadline_seconds or config.deadline_seconds,
         )  # fmt: skip
-        return cls(asked, bool(body.logprobs), form.callable)
+        return cls(asked, bool(body.logprobs), form.names)
 
     def whole(self, runs: Sequence[Run], created: Seconds) -> dict[str, object]:
         choices = [self._choice(index, run.answer) for index, run in enumerate(runs)]
@@ -97,16 +98,13 @@ class Chat:
             "finish_reason": _finish_reason(answer, calls),
         }
 
-    def _message(self, answer: Answer) -> tuple[dict[str, object], list[Call]]:
+    def _message(self, answer: Answer) -> tuple[dict[str, object], Sequence[Call]]:
         """An answer taken apart, and the calls in it."""
         message: dict[str, object] = {"role": "assistant", "content": answer.text, "refusal": None}
-        if not self.callable:
-            return message, []
-        reader = CallReader(self.callable)
-        text = reader.feed(answer.text)[0] + reader.finish()[0]
-        if reader.found:
-            message |= {"content": text or None, "tool_calls": describe_calls(reader.found)}
-        return message, reader.found
+        text, calls = take_apart(answer.text, self.callable)
+        if calls:
+            message |= {"content": text or None, "tool_calls": describe_calls(calls)}
+        return message, calls
 
 
 def _finish_reason(answer: Answer, calls: Sequence[Call]) -> str:

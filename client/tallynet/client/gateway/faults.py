@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from tallynet.client.answer_stream import OutOfTime
 from tallynet.client.conversation import NodeRefused
 from tallynet.client.terms import WrongTask
+from tallynet.client.tools.definition import InvalidTools
 from tallynet.protocol.errors import (
     Deferred,
     Invalid,
@@ -111,6 +112,8 @@ def _say(error: TallyError) -> tuple[int, str, int | None, bool]:
     match error:
         case WrongTask():
             return 400, "model_without_text" if error.embeds else "model_without_embeddings", None, True
+        case InvalidTools():
+            return 400, "invalid_value" if error.possible else "unsupported_parameter", None, True
         case InvalidJob() | Misconfigured():
             return 400, "invalid_request" if isinstance(error, InvalidJob) else "invalid_model", None, True
         case NodeRefused():
@@ -132,6 +135,8 @@ def _say(error: TallyError) -> tuple[int, str, int | None, bool]:
 def _param(error: TallyError) -> str | None:
     if isinstance(error, NodeRefused):
         return _NODE_PARAMS.get(error.check)
+    if isinstance(error, InvalidTools):
+        return error.parameter
     return "model" if isinstance(error, WrongTask) else None
 
 

@@ -3,8 +3,9 @@
     from tallynet.client.langchain import ChatTallynet
     ChatTallynet(model="tally-tiny").invoke("What is the capital of Japan?").response_metadata["job"]
 
-`chat`, `llm`, `embeddings` and `retriever` are LangChain's kinds; `access` holds the client behind them, `messages` is
-how the two sides say the same, and `bridge` leads from asyncio, on which LangChain runs, into the client's own loop.
+`chat`, `llm`, `embeddings` and `retriever` are LangChain's kinds; `access` holds the client behind them, `messages`,
+`answers` and `tools` are how the two sides say the same, `structured` reads answers that are JSON, and `bridge` leads
+from asyncio, on which LangChain runs, into the client's own loop.
 """
 
 from tallynet.client.langchain.chat import ChatTallynet

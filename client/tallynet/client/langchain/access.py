@@ -13,6 +13,9 @@ from tallynet.protocol.errors import InvalidJob
 from tallynet.protocol.units import Address, Digest
 
 SAMPLING = ("max_tokens", "temperature", "top_k", "top_p")
+WISHES = ("schema", "tools", "tool_choice", "parallel_tool_calls", "logit_bias")
+OTHERS = ("model", "timeout", "max_price_wei", "parents", "documents", "template", "stream")
+"""What else can be given with a call; `stream` is LangChain's own."""
 
 
 class Access(BaseModel):
@@ -68,8 +71,13 @@ class WritingAccess(Access):
     LangChain's (`with_retry`) would be another job."""
 
     def options(self, stop: Sequence[str] | None, changes: dict[str, Any]) -> AskOptions:
-        """Ours for one call; `changes` are those that are given with the call."""
+        """Ours for one call; `changes` are those that are given with the call. Raises `InvalidJob` for one that has no
+        meaning here: it would be passed over."""
+        strange = changes.keys() - {*SAMPLING, *WISHES, *OTHERS}
+        if strange:
+            raise InvalidJob(f"there is no option {min(strange)!r}", remedy="Leave it out.")
         given: dict[str, Any] = {name: changes.get(name, getattr(self, name)) for name in SAMPLING}
+        given |= {name: changes.get(name) for name in WISHES}
         options = AskOptions(
             deadline_seconds=changes.get("timeout", self.timeout) or DEADLINE_SECONDS,
             max_price_wei=changes.get("max_price_wei", self.max_price_wei),

@@ -13,10 +13,10 @@ from tallynet.client.answer_stream import AnswerStream
 from tallynet.client.batch import AT_ONCE, ask_each
 from tallynet.client.client import AsyncClient
 from tallynet.client.langchain.access import WritingAccess
+from tallynet.client.langchain.answers import describe_answer
 from tallynet.client.langchain.bridge import run, stream_pieces
-from tallynet.client.langchain.messages import describe_answer
+from tallynet.client.langchain.messages import make_text_request
 from tallynet.protocol.errors import TallyError
-from tallynet.protocol.request import Request
 
 
 class TallynetLLM(WritingAccess, BaseLLM):
@@ -82,7 +82,8 @@ class TallynetLLM(WritingAccess, BaseLLM):
         yield GenerationChunk(text="", generation_info=describe_answer(self.told(stream.answer)))
 
     def _begin(self, client: AsyncClient, prompt: str, stop: list[str] | None, changes: dict[str, Any]) -> AnswerStream:
-        return client.stream(changes.get("model", self.model), Request(text=prompt), **self.options(stop, changes))
+        request = make_text_request(prompt, changes.get("documents", ()), changes.get("template", ""))
+        return client.stream(changes.get("model", self.model), request, **self.options(stop, changes))
 
     async def _ask_all(
         self, client: AsyncClient, prompts: list[str], stop: list[str] | None, changes: dict[str, Any]
