@@ -7,6 +7,7 @@ import pytest
 
 from tallynet.client.tasks import find_template, list_templates, read_template
 from tallynet.protocol.errors import Misconfigured
+from tallynet.templates.languages import NAMES
 from tallynet.templates.shelf import SHIPPED
 from tallynet.templates.template import MAX_TEMPLATE_BYTES
 
@@ -151,3 +152,13 @@ def test_every_shipped_template_has_a_form_for_every_model() -> None:
             forms = template.forms_for(model)
             assert forms and forms[-1].text or model == "tally-tiny", (template.label, model)
             assert all(template.inputs.values())
+
+
+def test_the_names_of_languages_never_change() -> None:
+    """All codes of ISO 639-1 with their names: words of steps are compared with what was made of them."""
+    table = "\n".join(f"{code} {name}" for code, name in sorted(NAMES.items()))
+
+    assert len(NAMES) == 183
+    assert (
+        hashlib.sha256(table.encode()).hexdigest() == "edb30f2d77fbd6a8ef1f185ad33a15eed12c35c5921d6441db26da3a529a6c86"
+    )

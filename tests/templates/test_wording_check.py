@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 
 from tallynet.client.flow import Flow, Kind, Step, task_step
@@ -10,7 +12,8 @@ from tallynet.protocol.bundle_checks import State
 from tallynet.protocol.errors import InvalidFlow
 from tallynet.protocol.flow import TaskWords
 from tallynet.protocol.units import Digest
-from tallynet.templates.shelf import find_template
+from tallynet.templates.shelf import find_template, list_templates
+from tallynet.templates.template import Template
 from tallynet.templates.wording_check import CheckedWords, check_words
 
 OTHER = Digest(bytes(32))
@@ -84,3 +87,22 @@ def test_a_deep_schema_is_refused_and_not_followed() -> None:
 
     with pytest.raises(InvalidFlow, match="no JSON"):
         checked(Step("m", "x", task=task))
+
+
+TEXTS = st.text(max_size=12) | st.sampled_from(
+    ["{{ text }}", "{{ b|trim }}", "{% if b %}x{% endif %}", "{{", "\0" + "0\0", "fr"]
+)
+INPUTS = TEXTS | st.booleans() | st.integers(0, 2**31 - 1) | st.lists(TEXTS, max_size=3).map(tuple)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), template=st.sampled_from(list_templates()), raw=st.booleans())
+def test_whatever_a_stranger_writes_is_compared_or_refused_by_number(
+    data: st.DataObject, template: Template, raw: bool
+) -> None:
+    inputs = data.draw(st.fixed_dictionaries(dict.fromkeys(template.inputs, INPUTS)))
+    task = TaskWords(template.label, template.digest, inputs)
+
+    with pytest.raises(InvalidFlow) as refused:
+        check_words(Flow("f", {"a": Step("m", "\1", raw=raw, task=task)}))
+    assert (refused.value.step, refused.value.check) == ("a", 13)
