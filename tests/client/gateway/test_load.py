@@ -12,6 +12,7 @@ import trio
 from tallynet.devnet.world import Clock, World, memory_world, real_world
 from tallynet.engine import FakeEngine
 from tallynet.network.memory import MemoryNetwork, MemoryTransport
+from tallynet.protocol.units import prefixed
 from tests.client.gateway.audience import Heard, attend, listen
 from tests.client.gateway.stage import open_stage
 
@@ -91,9 +92,9 @@ async def test_a_node_dies_in_the_middle(tmp_path: Path) -> None:
         with trio.fail_after(PATIENCE_SECONDS):
             async with trio.open_nursery() as audience:
                 audience.start_soon(attend, stage.url, heard)
-                await heard[0].begun.wait()
-                await trio.sleep(0.2)
                 dead = stage.devnet.nodes[0]
+                while not any(one.node == prefixed(dead.address) and one.text and not one.done for one in heard):
+                    await trio.sleep(0.01)
                 wire.peers.cut(dead.peer.peer)
         nursery.cancel_scope.cancel()
 
@@ -102,6 +103,6 @@ async def test_a_node_dies_in_the_middle(tmp_path: Path) -> None:
     for one in broken:
         assert one.text and not one.done
         assert one.error and one.error["code"] == "node_unreachable"
-        assert one.tally and one.tally["node"] == "0x" + dead.address.hex()
+        assert one.tally and one.tally["node"] == prefixed(dead.address)
         assert one.tally["tokens"] > 0 and len(one.tally["signature"]) == 2 + 2 * 65
     assert sum(one.whole for one in heard) == CALLERS - len(broken)
