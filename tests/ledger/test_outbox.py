@@ -14,7 +14,7 @@ from tallynet.ledger.history import Receipt
 from tallynet.ledger.outbox import Call, Draft, Fees, Outbox, Pacing
 from tallynet.protocol.errors import ChainUnreachable, Refused
 from tallynet.protocol.keys import Key
-from tallynet.protocol.units import ZERO_DIGEST, Address, Digest, Wei
+from tallynet.protocol.units import ZERO_DIGEST, Address, Digest, Wei, prefixed
 
 KEY, OTHER_KEY = Key(b"\x01" * 32), Key(b"\x02" * 32)
 CALL = Call(Address(bytes(20)), b"call", Wei(0))
@@ -327,6 +327,7 @@ async def test_a_chain_that_wants_nothing_of_it_is_believed(
     with pytest.raises(Refused) as refusal:
         await Outbox(Poor(), PACING).post(KEY, CALL)
     assert refusal.value.reason == "insufficient funds for gas * price + value"
+    assert f"Send coins to {prefixed(KEY.address)}" in refusal.value.remedy
 
 
 async def test_a_call_that_would_revert_is_not_sent(

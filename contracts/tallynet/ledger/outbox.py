@@ -203,12 +203,12 @@ class Outbox:
                 if await self._find(pending):
                     return
                 await trio.sleep(self._pacing.poll_seconds)
+            remedy: str | None = "Call again, and let only one program post with this key."
             message = f"another transaction of {prefixed(sender)} took nonce {pending.nonce}; this one is void"
-            remedy = "Call again, and let only one program post with this key."
         elif _is_underpriced(trouble) or await self._is_any_known(pending):
             return
         else:
-            message, remedy = f"the chain does not take the transaction: {trouble}", None
+            message, remedy = f"the chain does not take the transaction: {trouble}", _remedy(sender, trouble)
         self._pending.pop(sender, None)
         raise Refused(message, reason=trouble, remedy=remedy)
 
@@ -229,6 +229,13 @@ class Outbox:
             f"{self._pacing.give_up_seconds:g} s",
             remedy="Make the same call again: it looks for this transaction first and never posts it twice.",
         )
+
+
+def _remedy(sender: Address, trouble: str) -> str | None:
+    """Every client says it in these words when the sender cannot pay."""
+    if "insufficient funds" not in trouble:
+        return None
+    return f"Send coins to {prefixed(sender)}, which pays the gas; on a devnet with `tallynet devnet fund`."
 
 
 def _is_underpriced(trouble: str) -> bool:

@@ -249,13 +249,20 @@ def _translated(error: Exception, name: str) -> TallyError:
     if isinstance(error, ContractLogicError) or kind == "TransactionFailed":  # the latter is eth-tester's
         return refused(read_reason(error))
     if isinstance(error, Web3RPCError):
-        return _Objection(name, str(error.message))
+        return _Objection(name, _words(error))
     if isinstance(error, (ValidationError, BadFunctionCallOutput)):  # the former is eth-tester's
         return _Objection(name, str(error))
     if isinstance(error, OSError):  # all of requests' errors are
         status = getattr(getattr(error, "response", None), "status_code", "")
         return ChainUnreachable(f"{name} does not answer: {kind} {status}".rstrip())
     return ChainUnreachable(f"{name} gave an answer that cannot be used: {kind}: {error}")
+
+
+def _words(error: Web3RPCError) -> str:
+    """What the endpoint says, without the braces around it where it keeps to JSON-RPC."""
+    told = (error.rpc_response or {}).get("error")
+    words = told.get("message") if isinstance(told, dict) else None
+    return words if isinstance(words, str) and words else str(error.message)
 
 
 def _http(url: str, timeout_seconds: float, session: requests.Session) -> HTTPProvider:

@@ -21,6 +21,7 @@ from tallynet.devnet.bench.command import bench_app
 from tallynet.devnet.calibrate import calibrate
 from tallynet.devnet.cheats.command import cheats
 from tallynet.devnet.demo import demo
+from tallynet.devnet.fund import fund
 from tallynet.devnet.up import devnet_app
 from tallynet.node.commands import node_app
 from tallynet.node.log_commands import log_app
@@ -55,6 +56,7 @@ def tallynet(
 
 
 devnet_app.command()(cheats)
+devnet_app.command()(fund)
 for command in (ask, run, answer, code, chat, embed, score, models, nodes, demo, calibrate):
     app.command()(command)
 app.command("evaluate")(evaluate_command)
