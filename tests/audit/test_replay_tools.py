@@ -15,9 +15,11 @@ from tallynet.protocol.bundle import Bundle
 from tallynet.protocol.request import Request
 from tallynet.protocol.units import TokenIds
 from tests.engine.checkpoints import make_checkpoint
-from tests.engine.test_tokenizer import TOOL_TEMPLATE, WEATHER
+from tests.engine.test_tokenizer import TOOL_TEMPLATE
 
-OPTIONS: dict[str, Any] = {"tools": [WEATHER], "max_tokens": 12, "temperature": 1.0}
+TOOL = {"type": "function", "function": {"name": "w"}}
+"""As short as can be: the context is."""
+OPTIONS: dict[str, Any] = {"tools": [TOOL], "max_tokens": 12, "temperature": 1.0}
 
 
 def make_model(folder: Path) -> Path:
