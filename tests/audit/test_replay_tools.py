@@ -18,12 +18,13 @@ from tests.engine.checkpoints import make_checkpoint
 from tests.engine.test_tokenizer import TOOL_TEMPLATE
 
 TOOL = {"type": "function", "function": {"name": "w"}}
-"""As short as can be: the context is."""
+SHORT = TOOL_TEMPLATE.replace("{{ tool | tojson }}", "{{ tool.function | tojson }}")
+"""The model holds 128 tokens."""
 OPTIONS: dict[str, Any] = {"tools": [TOOL], "max_tokens": 12, "temperature": 1.0}
 
 
 def make_model(folder: Path) -> Path:
-    return make_checkpoint("llama", folder / "tooled", chat_template=TOOL_TEMPLATE)
+    return make_checkpoint("llama", folder / "tooled", chat_template=SHORT)
 
 
 class Forgetful(TransformersEngine):
