@@ -9,7 +9,10 @@ from tallynet.devnet.bench.replay import measure_replay
 
 pytestmark = pytest.mark.slow
 
-FIGURES = {"replay", "generation", "generation_16", "prefix", "evidence_bytes", "evidence", "evidence_16", "threads"}
+FIGURES = {
+    "replay", "generation", "generation_16", "prefix", "evidence_bytes", "evidence", "evidence_16", "threads",
+    "generation_longer_prompt",
+}  # fmt: skip
 
 
 def test_a_quick_run_reports_every_figure_and_leaves_the_threads_as_they_were(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """What it costs to check a run, and to make it checkable: CPU time, with as many threads on both sides of every ratio.
 
-They are as many as the engine chooses for a model of that size, since that is what a node generates with. Where it
-chooses several, one thread stands beside them, without an aim: further threads wait for memory when a run is generated
-alone, which is paid for in CPU time too, while they share the arithmetic of a replay.
+They are as many as the engine chooses for a model of that size, since that is what a node generates with, and the
+prompt is a question of one line. What two things do to the ratio stands beside it, without an aim. One thread: further
+ones wait for memory when a run is generated alone, which costs CPU time too, while they share the arithmetic of a
+replay. A longer prompt: a replay reads all of it, and to a generation it is hardly anything.
 """
 
 import statistics
@@ -26,8 +27,10 @@ from tallynet.engine.sketch import Recorder
 from tallynet.engine.warmup import try_out
 from tallynet.protocol.commitment import seed
 from tallynet.protocol.job import MILLION, Sampling
+from tallynet.protocol.units import TokenIds
 
-PROMPT = tuple(range(3, 67))
+PROMPT = tuple(range(3, 19))
+LONGER = tuple(range(3, 67))
 TOKENS = 256
 PREFIX = 64
 WIDE = 16
@@ -50,10 +53,19 @@ def _measure(size: Size, folder: Path, say: Say, rounds: int) -> list[Row]:
     say(f"a model of {size.name}…")
     replayer = Replayer(make_llama(size, folder / size.name), choose_hardware("cpu", "float32"))
     threads = try_out(replayer.model, 1).threads
+    key = size.name.lower()
     with _on(threads):
         rows = _compare(size, replayer, say, rounds)
-    rows.append(Row(f"threads_{size.name.lower()}", f"{size.name}: threads of all these", threads, ""))
-    return rows if threads == 1 else [*rows, _alone_on_one(size, replayer, say, rounds)]
+        say(f"{size.name}: the same with a longer prompt…")
+        what = f"{size.name}: alone, prompt of {len(LONGER)}"
+        rows.append(_alone(f"generation_longer_prompt_{key}", what, replayer, LONGER, rounds))
+    rows.append(Row(f"threads_{key}", f"{size.name}: threads of all these", threads, ""))
+    if threads > 1:
+        say(f"{size.name}: the same on one thread…")
+        with _on(1):
+            what = f"{size.name}: alone, one thread"
+            rows.append(_alone(f"generation_one_thread_{key}", what, replayer, PROMPT, rounds))
+    return rows
 
 
 def _compare(size: Size, replayer: Replayer, say: Say, rounds: int) -> list[Row]:
@@ -82,12 +94,9 @@ def _compare(size: Size, replayer: Replayer, say: Say, rounds: int) -> list[Row]
     ]  # fmt: skip
 
 
-def _alone_on_one(size: Size, replayer: Replayer, say: Say, rounds: int) -> Row:
-    say(f"{size.name}: the same on one thread…")
-    with _on(1):
-        claim, generation = _generate(replayer, 1)
-        replay = statistics.median(_replay(replayer, claim, TOKENS) for _ in range(rounds))
-    key, what = f"generation_one_thread_{size.name.lower()}", f"{size.name}: alone / replay, one thread"
+def _alone(key: str, what: str, replayer: Replayer, prompt: TokenIds, rounds: int) -> Row:
+    claim, generation = _generate(replayer, 1, prompt)
+    replay = statistics.median(_replay(replayer, claim, TOKENS) for _ in range(rounds))
     return _cheaper(key, what, generation, replay)
 
 
@@ -107,10 +116,10 @@ def _cheaper(key: str, what: str, generation: float, replay: float, least: float
     return row if least is None else within(row, f"≥ {least:g}x", ratio >= least)
 
 
-def _generate(replayer: Replayer, runs: int) -> tuple[Claim, float]:
+def _generate(replayer: Replayer, runs: int, prompt: TokenIds = PROMPT) -> tuple[Claim, float]:
     """The first run, and the CPU seconds of all."""
     sampling = Sampling(TOKENS, MILLION)
-    asked = [Generation(PROMPT, sampling, seed(number.to_bytes(4))) for number in range(runs)]
+    asked = [Generation(prompt, sampling, seed(number.to_bytes(4))) for number in range(runs)]
     began = time.process_time()
     made = rehearse(replayer.model, frozenset(), asked, slots=runs)
     return made[0], time.process_time() - began
