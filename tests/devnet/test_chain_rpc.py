@@ -17,6 +17,7 @@ from tallynet.devnet.chain.accounts import funded_key, funded_keys
 from tallynet.devnet.chain.evm import CHAIN_ID, GENESIS_BALANCE
 from tallynet.devnet.chain.rpc import MAX_BATCH, MAX_BODY_BYTES
 from tallynet.ledger.artefact import artefact
+from tallynet.ledger.rpc import Rpc
 from tallynet.protocol.keys import Key
 
 START_SECONDS = 30.0
@@ -290,3 +291,12 @@ def test_a_body_over_the_cap_is_refused(url: str) -> None:
 
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == -32600
+
+
+async def test_a_question_that_outlives_its_ledger_leaves_no_connection(url: str) -> None:
+    rpc = Rpc(url, timeout_seconds=10.0)
+    assert rpc._session is not None
+    rpc.close()  # as when somebody gave up waiting, and the thread goes on
+
+    assert await rpc.chain_id() == CHAIN_ID
+    assert len(rpc._session.get_adapter(url).poolmanager.pools) == 0  # type: ignore[attr-defined]

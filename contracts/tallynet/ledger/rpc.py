@@ -62,6 +62,7 @@ class Rpc:
 
     def __init__(self, endpoint: Endpoint, timeout_seconds: float) -> None:
         self._session: requests.Session | None = None
+        self._closed = False
         if isinstance(endpoint, str):
             self._name = urlsplit(endpoint).netloc.rpartition("@")[2]  # paths and users may hold access keys
             self._session = requests.Session()
@@ -79,6 +80,8 @@ class Rpc:
         self._address = NO_ADDRESS
 
     def close(self) -> None:
+        """Also called by threads that were left alone: they may open a connection after the first time."""
+        self._closed = True
         if self._session:
             self._session.close()
 
@@ -228,6 +231,9 @@ class Rpc:
                 return question()
             except Exception as error:
                 raise _translated(error, self._name) from error
+            finally:
+                if self._closed:
+                    self.close()
 
         async with self._limiter:  # waiting for one's turn is no fault of the endpoint
             with trio.move_on_after(self._patience):
