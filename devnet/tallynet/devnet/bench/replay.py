@@ -1,9 +1,7 @@
-"""What it costs to check a run, and to make it checkable: CPU time, with as many threads on both sides of every ratio.
+"""What it costs to check a run, and to make it checkable: CPU time, on one thread on both sides of every ratio.
 
-They are as many as the engine chooses for a model of that size, since that is what a node generates with, and the
-prompt is a question of one line. What two things do to the ratio stands beside it, without an aim. One thread: further
-ones wait for memory when a run is generated alone, which costs CPU time too, while they share the arithmetic of a
-replay. A longer prompt: a replay reads all of it, and to a generation it is hardly anything.
+Two rows without an aim show what moves the ratio: a prompt of one line, since a replay reads all of it, and the threads
+that the engine would choose, which wait for memory in a generation and share the arithmetic of a replay.
 """
 
 import statistics
@@ -29,8 +27,8 @@ from tallynet.protocol.commitment import seed
 from tallynet.protocol.job import MILLION, Sampling
 from tallynet.protocol.units import TokenIds
 
-PROMPT = tuple(range(3, 19))
-LONGER = tuple(range(3, 67))
+PROMPT = tuple(range(3, 67))
+SHORT = tuple(range(3, 19))
 TOKENS = 256
 PREFIX = 64
 WIDE = 16
@@ -54,17 +52,15 @@ def _measure(size: Size, folder: Path, say: Say, rounds: int) -> list[Row]:
     replayer = Replayer(make_llama(size, folder / size.name), choose_hardware("cpu", "float32"))
     threads = try_out(replayer.model, 1).threads
     key = size.name.lower()
-    with _on(threads):
+    with _on(1):
         rows = _compare(size, replayer, say, rounds)
-        say(f"{size.name}: the same with a longer prompt…")
-        what = f"{size.name}: alone, prompt of {len(LONGER)}"
-        rows.append(_alone(f"generation_longer_prompt_{key}", what, replayer, LONGER, rounds))
-    rows.append(Row(f"threads_{key}", f"{size.name}: threads of all these", threads, ""))
-    if threads > 1:
-        say(f"{size.name}: the same on one thread…")
-        with _on(1):
-            what = f"{size.name}: alone, one thread"
-            rows.append(_alone(f"generation_one_thread_{key}", what, replayer, PROMPT, rounds))
+        say(f"{size.name}: the same with a short prompt…")
+        what = f"{size.name}: alone, prompt of {len(SHORT)}"
+        rows.append(_alone(f"generation_short_prompt_{key}", what, replayer, SHORT, rounds))
+    say(f"{size.name}: the same on the engine's threads…")
+    with _on(threads):
+        what = f"{size.name}: alone, threads {threads}"
+        rows.append(_alone(f"generation_threads_{key}", what, replayer, PROMPT, rounds))
     return rows
 
 
