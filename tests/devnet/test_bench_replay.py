@@ -10,8 +10,8 @@ from tallynet.devnet.bench.replay import measure_replay
 pytestmark = pytest.mark.slow
 
 FIGURES = {
-    "replay", "generation", "generation_16", "prefix", "evidence_bytes", "evidence", "evidence_16", "generation_threads",
-    "generation_short_prompt",
+    "replay", "generation", "generation_16", "prefix", "evidence_bytes", "evidence", "evidence_16",
+    "generation_short_prompt", "generation_threads",
 }  # fmt: skip
 
 
