@@ -6,10 +6,15 @@
   and with it its streams. A stopped process or a lost route was never noticed (75 s tried).
 - A peer that sends past the windows it was given is cut off at MAX_BUFFERED_BYTES: the windows were counted, not
   enforced, and one unread stream could fill the memory.
+- Frames that wait for each other leave together, as one encrypted message: each used to cost the network a write and
+  the peer a wake.
+- A window is given back once half of it was read, as go-yamux does; it was given back after every read, so that each
+  chunk of an answer was paid for with a message the other way.
 """
 
 import logging
 import struct
+from dataclasses import dataclass, field
 
 import libp2p.stream_muxer.yamux.yamux as yamux
 import trio
@@ -17,7 +22,7 @@ from libp2p.abc import IMuxedConn, ISecureConn
 from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.peer.id import ID
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
-from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.stream_muxer.yamux.yamux import Yamux, YamuxStream
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +42,46 @@ MAX_WINDOW_BYTES = 1024 * 1024
 MAX_BUFFERED_BYTES = 32 * 1024 * 1024
 """Most unread data of one connection."""
 
+MAX_JOINED_BYTES = 60 * 1024
+"""Most bytes of frames that leave together: with room to spare in one noise message (65,519 bytes)."""
+
 
 def narrow_windows() -> None:
-    """Let stream windows grow to MAX_WINDOW_BYTES only. Idempotent."""
+    """Let stream windows grow to MAX_WINDOW_BYTES only, and give them back by halves. Idempotent."""
     yamux.MAX_WINDOW_SIZE = MAX_WINDOW_BYTES
+    vars(yamux)["YamuxStream"] = PatientStream
+
+
+class PatientStream(YamuxStream):
+    async def _auto_tune_and_send_window_update(self, *, bytes_read: int = 0) -> None:
+        buffered = len(self.conn.stream_buffers.get(self.stream_id, b""))
+        if self.recv_window + buffered <= self.target_recv_window // 2:
+            await super()._auto_tune_and_send_window_update(bytes_read=bytes_read)
+
+
+@dataclass(eq=False)
+class _Joined:
+    """Frames that leave together; whoever brought the first of them writes them all."""
+
+    frames: list[bytes] = field(default_factory=list)
+    size: int = 0
+    """Bytes."""
+    written: bool = False
+    ended: trio.Event = field(default_factory=trio.Event)
+    """Written, or never will be."""
+
+    def add(self, frame: bytes) -> None:
+        self.frames.append(frame)
+        self.size += len(frame)
 
 
 class ContainedYamux(Yamux):
+    def __init__(self, conn: ISecureConn, peer_id: ID, *, is_initiator: bool) -> None:
+        super().__init__(conn, peer_id, is_initiator=is_initiator)
+        self._turn = trio.Lock()
+        self._joined: _Joined | None = None
+        """Waits for its turn, and takes more frames until then."""
+
     async def answers(self, seconds: float) -> bool:
         """Whether the peer's own loop answers a ping within `seconds`. Safe to call from several tasks."""
         if self._ping_event.is_set():
@@ -69,9 +107,34 @@ class ContainedYamux(Yamux):
         """Write one frame or close the connection; cancellation waits LEAST_WRITE_SECONDS for it at most."""
         left = trio.current_effective_deadline() - trio.current_time()
         with trio.move_on_after(min(WRITE_SECONDS, max(LEAST_WRITE_SECONDS, left)), shield=True):
-            return await super()._write_frame(data)
+            joined = self._joined
+            if joined is None or joined.size + len(data) > MAX_JOINED_BYTES:
+                joined = self._joined = _Joined()
+                joined.add(data)
+                return await self._write_joined(joined)
+            joined.add(data)
+            await joined.ended.wait()
+            if not joined.written:
+                raise ConnectionClosedError(f"peer {self.peer_id} takes no data")
+            return
         await self.hang_up()
         raise ConnectionClosedError(f"peer {self.peer_id} takes no data")
+
+    async def _write_joined(self, joined: _Joined) -> None:
+        """In the order in which the first frames came; waiting for the turn lets others bring theirs."""
+        try:
+            async with self._turn:
+                self._close(joined)
+                await self.secured_conn.write(b"".join(joined.frames))
+                joined.written = True
+        finally:
+            self._close(joined)
+            joined.ended.set()
+
+    def _close(self, joined: _Joined) -> None:
+        """It takes no more frames."""
+        if self._joined is joined:
+            self._joined = None
 
     async def _read_data_body(self, length: int) -> bytes:
         if sum(map(len, self.stream_buffers.values())) + length > MAX_BUFFERED_BYTES:
