@@ -172,8 +172,8 @@ class ApartEngine:
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(self._child.line))
         try:
             async with trio.open_nursery() as nursery:
-                self._mouth = Mouth(stream)
-                nursery.start_soon(_speak, self._mouth)
+                self._mouth = Mouth(self._child.line)
+                nursery.start_soon(self._mouth.run)
                 task_status.started()
                 await self._listen(stream)
                 nursery.cancel_scope.cancel()
@@ -207,10 +207,3 @@ def _item(message: Admitted | Said | Tokens | Failed) -> Item:
     if isinstance(message, Said):
         return message.piece
     return message.tokens if isinstance(message, Tokens) else error_of(message)
-
-
-async def _speak(mouth: Mouth) -> None:
-    try:
-        await mouth.run()
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        log.debug("the engine's process does not listen")  # whoever listens to it hears its end

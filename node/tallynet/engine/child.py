@@ -10,10 +10,11 @@ import logging
 import signal
 import socket
 import sys
+from functools import partial
 
 import trio
 
-from tallynet.engine.engine import Engine, Generation
+from tallynet.engine.engine import Engine, Generation, Piece, TellingEngine
 from tallynet.engine.line import (
     READ_BYTES,
     Admitted,
@@ -55,9 +56,11 @@ def main() -> None:
 async def serve(engine: Engine, line: socket.socket) -> None:
     """Until the node hangs up."""
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(line))
+    mouth = Mouth(line)
+    if isinstance(engine, TellingEngine):
+        engine.tell_through(partial(_tell, engine, mouth))
     async with trio.open_nursery() as nursery:
         await nursery.start(lambda task_status: engine.run(task_status=task_status))
-        mouth = Mouth(stream)
         nursery.start_soon(mouth.run)
         try:
             await _listen(engine, stream, mouth, nursery)
@@ -90,14 +93,28 @@ async def _generate(
 ) -> None:
     try:
         with scope:
-            async with engine.stream(generation) as pieces:
-                mouth.say(Admitted(number))
-                async for piece in pieces:
-                    mouth.say(Said(number, piece, engine.load().tokens_per_second))
+            await _run(engine, mouth, number, generation)
     except Exception as error:  # whatever ends one generation ends no other
         mouth.say(_told(number, error))
     finally:
         del running[number]
+
+
+async def _run(engine: Engine, mouth: Mouth, number: int, generation: Generation) -> None:
+    if isinstance(engine, TellingEngine):
+        async with engine.stream(generation, number) as pieces:
+            async for _ in pieces:
+                pass  # it was told
+        return
+    async with engine.stream(generation) as pieces:
+        _tell(engine, mouth, [(number, None)])
+        async for piece in pieces:
+            _tell(engine, mouth, [(number, piece)])
+
+
+def _tell(engine: Engine, mouth: Mouth, pieces: list[tuple[int, Piece | None]]) -> None:
+    rate = engine.load().tokens_per_second
+    mouth.say(*(Admitted(number) if piece is None else Said(number, piece, rate) for number, piece in pieces))
 
 
 async def _tokenize(engine: Engine, mouth: Mouth, number: int, request: Request) -> None:

@@ -5,11 +5,11 @@
 """
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import trio
 
@@ -181,6 +181,23 @@ class Engine(Protocol):
         ran out of memory and `Unreachable` when the model runtime failed or the engine was stopped: what was read
         before is valid, nothing follows, and the engine goes on with other generations.
         """
+
+
+Tell = Callable[[list[tuple[int, Piece | None]]], None]
+"""Takes what is to be said of generations, by their numbers; None tells that a slot is held. It must not wait."""
+
+
+@runtime_checkable
+class TellingEngine(Engine, Protocol):
+    """An engine whose pieces can leave from the thread that makes them, without a turn of the trio loop."""
+
+    def tell_through(self, tell: Tell) -> None:
+        """`tell` is called from that thread, once for all pieces of a step. Before `run`."""
+
+    def stream(
+        self, generation: Generation, number: int | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Piece]]:
+        """As above. The pieces of a generation with a number go to `tell`; of them only the last is read here too."""
 
 
 def runtime_digest(environment: str) -> Digest:

@@ -3,7 +3,10 @@
 Both ends are this program at one version, on one machine: the messages are no protocol, and nothing is versioned.
 """
 
+import logging
+import socket
 import struct
+import threading
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +19,8 @@ from tallynet.protocol.job import Task
 from tallynet.protocol.manifest import Manifest
 from tallynet.protocol.request import Request
 from tallynet.protocol.units import TokenIds
+
+log = logging.getLogger(__name__)
 
 HEADER = struct.Struct(">I")
 READ_BYTES = 1 << 18
@@ -146,22 +151,49 @@ class Decoder(Generic[T]):
 
 
 class Mouth:
-    """Sends in order; what is said while a write is under way goes out together in the next."""
+    """Sends in order, from any thread. The decoding thread speaks for itself: a turn of the trio loop for every piece
+    would take the interpreter lock from it, and with it the next step."""
 
-    def __init__(self, stream: trio.abc.SendStream) -> None:
-        self._stream = stream
-        self._waiting: list[bytes] = []
-        self._news = trio.lowlevel.ParkingLot()
+    def __init__(self, line: socket.socket) -> None:
+        """`line` does not block. To be made inside the loop that `run` is to run in."""
+        self._line = line
+        self._loop = trio.lowlevel.current_trio_token()
+        self._lock = threading.Lock()
+        self._waiting = bytearray()
+        self._full = trio.Event()
+        """The socket takes no more now: what waits is for `run` to send."""
+        self._gone = False
 
-    def say(self, message: Message) -> None:
+    def say(self, *messages: Message) -> None:
         """Never waits. What waits is bounded by the answers of the generations that hold a slot."""
-        self._waiting.append(encode(message))
-        self._news.unpark_all()
+        with self._lock:
+            following = bool(self._waiting)
+            self._waiting += b"".join(map(encode, messages))
+            if following or self._send():
+                return
+        self._loop.run_sync_soon(self._full.set)
 
     async def run(self) -> None:
-        """Write until cancelled. Raises `trio.BrokenResourceError` when the other end is gone."""
+        """Send what the socket did not take at once, until cancelled."""
         while True:
-            while not self._waiting:
-                await self._news.park()
-            data, self._waiting = b"".join(self._waiting), []
-            await self._stream.send_all(data)
+            await self._full.wait()
+            self._full = trio.Event()
+            done = False
+            while not done:
+                await trio.lowlevel.wait_writable(self._line)
+                with self._lock:
+                    done = self._send()
+
+    def _send(self) -> bool:
+        """As much as the socket takes now; whether nothing waits any more."""
+        try:
+            if not self._gone:
+                del self._waiting[: self._line.send(self._waiting)]
+        except BlockingIOError:
+            return False
+        except OSError as error:  # whoever listens to the other end hears its end
+            log.debug("nobody is at the other end: %s", error)
+            self._gone = True
+        if self._gone:
+            self._waiting.clear()
+        return not self._waiting

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from tallynet.engine.answer import Answer
 from tallynet.engine.batch import Batch, SlotBatch
 from tallynet.engine.checkpoint import Checkpoint
+from tallynet.engine.delivery import Delivery, hand_over
 from tallynet.engine.engine import (
     BIAS,
     SCHEMA,
@@ -22,6 +23,7 @@ from tallynet.engine.engine import (
     EngineLoad,
     Generation,
     Piece,
+    Tell,
     check_generation,
     check_prompt,
     check_wishes,
@@ -32,7 +34,7 @@ from tallynet.engine.manifest import read_manifest
 from tallynet.engine.plan import Plan, fit_context
 from tallynet.engine.recital import Recital
 from tallynet.engine.rules import rules_of
-from tallynet.engine.ticket import Item, Ticket
+from tallynet.engine.ticket import Ticket
 from tallynet.engine.tokenizer import Tokenizer
 from tallynet.engine.warmup import try_out
 from tallynet.engine.weights import context_length, end_tokens, load_weights, vocabulary_size
@@ -91,15 +93,18 @@ class TransformersEngine:
         self._tokenizing = trio.CapacityLimiter(1)
         self._worker: Worker | None = None
         self._open: set[Ticket] = set()
+        self._tell: Tell | None = None
 
     @property
     def info(self) -> EngineInfo:
         return self._info
 
     def load(self) -> EngineLoad:
-        running = sum(ticket.running for ticket in self._open)
-        waiting = sum(not ticket.running and not ticket.admitted.is_set() for ticket in self._open)
-        seconds = self._trial.step_seconds if self._worker is None else self._worker.step_seconds
+        tickets = tuple(self._open)  # the worker's thread asks too
+        running = sum(ticket.running for ticket in tickets)
+        waiting = sum(not ticket.running and not ticket.admitted.is_set() for ticket in tickets)
+        worker = self._worker
+        seconds = self._trial.step_seconds if worker is None else worker.step_seconds
         return EngineLoad(running, waiting, 1 / seconds)
 
     async def tokenize(self, request: Request) -> TokenIds:
@@ -124,12 +129,8 @@ class TransformersEngine:
         return await trio.to_thread.run_sync(self._tokenizer.encode, request, limiter=self._tokenizing)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        trio_token = trio.lowlevel.current_trio_token()
-        worker = Worker(
-            self._trial.batch,
-            self._trial.step_seconds,
-            lambda items: trio_token.run_sync_soon(_hand_over, items),
-        )
+        delivery = Delivery(trio.lowlevel.current_trio_token(), self._tell)
+        worker = Worker(self._trial.batch, self._trial.step_seconds, delivery)
         try:
             async with trio.open_nursery() as nursery:
                 work = partial(self._work, worker)
@@ -142,14 +143,17 @@ class TransformersEngine:
                     worker.stop()
         finally:
             self._worker = None
-            _hand_over([(ticket, _stopped()) for ticket in self._open])
+            hand_over([(ticket, _stopped()) for ticket in self._open])
+
+    def tell_through(self, tell: Tell) -> None:
+        self._tell = tell
 
     @asynccontextmanager
-    async def stream(self, generation: Generation) -> AsyncIterator[AsyncIterator[Piece]]:
+    async def stream(self, generation: Generation, number: int | None = None) -> AsyncIterator[AsyncIterator[Piece]]:
         worker = self._worker
         if worker is None:
             raise RuntimeError("the engine is not running")
-        ticket = self._ticket(generation, await self._guide(generation.schema))
+        ticket = self._ticket(generation, await self._guide(generation.schema), number)
         self._open.add(ticket)
         worker.submit(ticket)
         try:
@@ -163,7 +167,7 @@ class TransformersEngine:
         able = {SCHEMA: self._grammars.possible, BIAS: True, TOOLS: self._tokenizer.takes_tools}
         return tuple(name for name, can in able.items() if can)
 
-    def _ticket(self, generation: Generation, guide: Guide | None) -> Ticket:
+    def _ticket(self, generation: Generation, guide: Guide | None, number: int | None) -> Ticket:
         limit = check_generation(generation, self._info)
         answer = Answer(
             limit=limit,
@@ -173,7 +177,7 @@ class TransformersEngine:
             clock=time.monotonic,
         )
         recital = Recital(generation.prompt, generation.scored, self._tokenizer.decode) if generation.scored else None
-        return Ticket(generation, answer, limit, recital, rules_of(generation.logit_bias, guide))
+        return Ticket(generation, answer, limit, recital, rules_of(generation.logit_bias, guide), number)
 
     def _work(self, worker: Worker) -> None:
         """The worker's thread."""
@@ -181,14 +185,6 @@ class TransformersEngine:
         torch.set_num_threads(self._trial.threads)
         with torch.inference_mode():
             worker.work()
-
-
-def _hand_over(items: list[tuple[Ticket, Item | None]]) -> None:
-    """On the trio side: what the worker has for its readers."""
-    for ticket, item in items:
-        ticket.admitted.set()
-        if item is not None:
-            ticket.put(item)
 
 
 def _tell(plan: Plan, model: PreTrainedModel, batch: Batch) -> None:

@@ -29,8 +29,11 @@ class Ticket(AsyncIterator[Piece]):
         limit: int,
         recital: Recital | None = None,
         rules: Rules | None = None,
+        number: int | None = None,
     ) -> None:
         self.generation = generation
+        self.number = number
+        """Where its pieces are told and not read (`delivery.py`)."""
         self.answer = answer
         """Owned by the worker's thread."""
         self.recital = recital

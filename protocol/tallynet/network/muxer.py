@@ -107,18 +107,23 @@ class ContainedYamux(Yamux):
         """Write one frame or close the connection; cancellation waits LEAST_WRITE_SECONDS for it at most."""
         left = trio.current_effective_deadline() - trio.current_time()
         with trio.move_on_after(min(WRITE_SECONDS, max(LEAST_WRITE_SECONDS, left)), shield=True):
-            joined = self._joined
-            if joined is None or joined.size + len(data) > MAX_JOINED_BYTES:
-                joined = self._joined = _Joined()
-                joined.add(data)
-                return await self._write_joined(joined)
-            joined.add(data)
+            await self._join(data)
+            return
+        await self.hang_up()
+        raise ConnectionClosedError(f"peer {self.peer_id} takes no data")
+
+    async def _join(self, frame: bytes) -> None:
+        """Write one frame, with others or for them."""
+        joined = self._joined
+        if joined is not None and joined.size + len(frame) <= MAX_JOINED_BYTES:
+            joined.add(frame)
             await joined.ended.wait()
             if not joined.written:
                 raise ConnectionClosedError(f"peer {self.peer_id} takes no data")
             return
-        await self.hang_up()
-        raise ConnectionClosedError(f"peer {self.peer_id} takes no data")
+        joined = self._joined = _Joined()
+        joined.add(frame)
+        await self._write_joined(joined)
 
     async def _write_joined(self, joined: _Joined) -> None:
         """In the order in which the first frames came; waiting for the turn lets others bring theirs."""
