@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 FIGURES = {
     "replay", "generation", "generation_16", "prefix", "evidence_bytes", "evidence", "evidence_16",
-    "generation_short_prompt", "generation_threads",
+    "generation_short_prompt", "generation_threads", "matrices",
 }  # fmt: skip
 
 
