@@ -148,7 +148,7 @@ async def test_words_that_are_not_the_template_s_fail_before_the_chain_is_asked(
 
 
 async def test_a_flow_without_tasks_says_so(flown: Flown) -> None:
-    lines = audit_flow_offline(write_flow(flown.file), DOMAIN).lines
+    lines = audit_flow_offline(write_flow(flown.file), DOMAIN).results
 
     assert [line.number for line in lines] == list(range(1, 14))
     assert lines[-1].detail == "0 tasks"

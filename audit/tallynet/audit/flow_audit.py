@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tallynet.audit.anchoring import Chain
-from tallynet.audit.verdict import Verdict
+from tallynet.audit.verdict import Checked, Verdict
 from tallynet.audit.verify import Verification, verify_online
 from tallynet.protocol.bundle import write_bundle
-from tallynet.protocol.bundle_checks import State
+from tallynet.protocol.bundle_checks import CheckResult, State
 from tallynet.protocol.eip712 import Domain
 from tallynet.protocol.errors import InvalidFlow
 from tallynet.protocol.flow_checks import FLOW_CHECKS, CheckedResult, VerifiedFlow, flow_checks, verify_flow
@@ -24,45 +24,23 @@ Tell = Callable[[CheckedResult], None]
 
 
 @dataclass(frozen=True, slots=True)
-class FlowLine:
-    """One check and how it ended."""
+class FlowVerification(Checked[InvalidFlow]):
+    """Everything that was found about a flow file."""
 
-    number: int
-    state: State
-    detail: str
-
-    @property
-    def name(self) -> str:
-        return FLOW_CHECKS[self.number]
-
-
-@dataclass(frozen=True, slots=True)
-class FlowVerification:
-    """Everything that was found."""
-
-    lines: tuple[FlowLine, ...]
-    """In order; ends with the failed one, if one failed."""
     words: CheckedWords | None
     """Whose words the steps are; None when an earlier check failed."""
     flow: VerifiedFlow | None
     """What the file proves by itself; None when one of its own checks failed."""
     steps: tuple[CheckedResult, ...]
     """The steps that hold, also where a later one does not."""
-    failure: InvalidFlow | None
     completed: FlowFile | None = None
     """The file with the anchors that were found on the way; None when none were missing."""
-
-    @property
-    def verdict(self) -> Verdict:
-        if self.failure is not None:
-            return Verdict.FAILED
-        return Verdict.PENDING if any(line.state is State.PENDING for line in self.lines) else Verdict.OK
 
 
 def audit_flow_offline(data: bytes, domain: Domain | None = None, tell: Tell = lambda step: None) -> FlowVerification:
     """All checks but (12), with nothing but the file and the `domain` of a trusted network."""
     found = _audit_file(data, domain, tell)
-    return _ended(found, FlowLine(12, State.SKIPPED, "offline"))
+    return _ended(found, _line(12, State.SKIPPED, "offline"))
 
 
 async def audit_flow_online(data: bytes, chain: Chain, tell: Tell = lambda step: None) -> FlowVerification:
@@ -84,7 +62,7 @@ async def audit_flow_online(data: bytes, chain: Chain, tell: Tell = lambda step:
         completed = completed or verification.completed
         runs.append(replace(run, bundle=_text(verification)) if verification.completed else run)
     state = State.OK if anchored == len(runs) else State.PENDING
-    found = _ended(found, FlowLine(12, state, f"{anchored} of {len(runs)} runs"))
+    found = _ended(found, _line(12, state, f"{anchored} of {len(runs)} runs"))
     return replace(found, completed=replace(flow.file, runs=tuple(runs)) if completed else None)
 
 
@@ -95,30 +73,34 @@ def _audit_file(data: bytes, domain: Domain | None, tell: Tell) -> FlowVerificat
         steps.append(step)
         tell(step)
 
-    found = FlowVerification((), None, None, (), None)
+    found = FlowVerification(results=(), failure=None, words=None, flow=None, steps=())
     try:
         flow = verify_flow(parse_flow(data), domain, note)
-        found = replace(found, lines=tuple(FlowLine(*line) for line in flow_checks(flow)), flow=flow)
+        found = replace(found, results=tuple(_line(*line) for line in flow_checks(flow)), flow=flow)
         found = replace(found, words=check_words(flow.file.plan.flow))
     except InvalidFlow as error:
         found = _failed(found, error)
     return replace(found, steps=tuple(steps))
 
 
-def _ended(found: FlowVerification, chain: FlowLine) -> FlowVerification:
+def _ended(found: FlowVerification, chain: CheckResult) -> FlowVerification:
     """With the last two lines, where nothing has failed before them."""
     if found.failure is not None or found.words is None:
         return found
-    return _and(_and(found, chain), FlowLine(13, found.words.state, found.words.detail))
+    return _and(_and(found, chain), _line(13, found.words.state, found.words.detail))
 
 
 def _failed(found: FlowVerification, error: InvalidFlow) -> FlowVerification:
     number = error.check or 1
-    return replace(_and(found, FlowLine(number, State.FAILED, error.message)), failure=error)
+    return replace(_and(found, _line(number, State.FAILED, error.message)), failure=error)
 
 
-def _and(found: FlowVerification, line: FlowLine) -> FlowVerification:
-    return replace(found, lines=(*found.lines, line))
+def _and(found: FlowVerification, line: CheckResult) -> FlowVerification:
+    return replace(found, results=(*found.results, line))
+
+
+def _line(number: int, state: State, detail: str) -> CheckResult:
+    return CheckResult(number, FLOW_CHECKS[number], state, detail)
 
 
 def _chain_failure(run: StepRun, verification: Verification) -> InvalidFlow:

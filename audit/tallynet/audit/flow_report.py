@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.text import Text
 
 from tallynet.audit.conversation import excerpt
-from tallynet.audit.flow_audit import FlowLine, FlowVerification
+from tallynet.audit.flow_audit import FlowVerification
 from tallynet.audit.report import COLOURS, MARKS
 from tallynet.audit.verdict import Verdict
-from tallynet.protocol.bundle_checks import State
+from tallynet.protocol.bundle_checks import CheckResult, State
 from tallynet.protocol.flow import TaskWords
 from tallynet.protocol.flow_checks import CheckedResult
 from tallynet.protocol.flow_template import Value
@@ -39,7 +39,7 @@ def print_step(out: Console, step: CheckedResult) -> None:
 
 def print_flow(out: Console, found: FlowVerification, trust: str, remark: str) -> None:
     """What follows the steps: the checks, the verdict, the result, what is trusted and what is not proven."""
-    for line in found.lines:
+    for line in found.results:
         _print_line(out, line)
     out.print(
         Text(f"\n{found.verdict.upper()} ", style=COLOURS[found.verdict]).append(conclusion(found), style="default")
@@ -91,7 +91,7 @@ def describe_flow(found: FlowVerification, trust: str, saved: bool) -> dict[str,
         "failed_step": failure.step if failure else None,
         "checks": [
             {"number": line.number, "name": line.name, "state": line.state, "detail": line.detail}
-            for line in found.lines
+            for line in found.results
         ],
         "flow": found.flow.file.plan.flow.name if found.flow else None,
         "plan": prefixed(plan) if plan else None,
@@ -132,7 +132,7 @@ def _describe_words(step: str, found: FlowVerification) -> dict[str, object] | N
     return {"name": task.template, "digest": prefixed(task.digest), "checked": found.words.states[step]}
 
 
-def _print_line(out: Console, line: FlowLine) -> None:
+def _print_line(out: Console, line: CheckResult) -> None:
     mark, colour = MARKS[line.state]
     text = Text(f"{f'({line.number})':>5} ").append(mark, style=colour)
     if line.state is State.FAILED:

@@ -1,6 +1,6 @@
 """What numbered checks find, one after the other, and what that comes to.
 
-The common part of the verifications of chapters 6 and 8. The checks run up to the first that fails; each is heard of
+The common part of the verifications of chapters 6 to 8. The checks run up to the first that fails; each is heard of
 as it ends.
 """
 

@@ -39,7 +39,7 @@ class CheckResult:
     """One line of a verification."""
 
     number: int
-    """As in spec chapter 6."""
+    """As in spec chapters 6 to 8."""
     name: str
     """What the check claims."""
     state: State

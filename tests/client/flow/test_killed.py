@@ -105,7 +105,7 @@ async def test_a_killed_flow_goes_on_and_runs_nothing_twice(tmp_path: Path) -> N
     assert [run["step"] for run in told["runs"]] == ["capital", "french", "river", "merge", "title"]
     assert told["anchored"] == 5
     assert found.flow is not None and found.flow.result.value == told["result"]
-    assert {line.state for line in found.lines} == {State.OK}
+    assert {line.state for line in found.results} == {State.OK}
     _assert_alterations_are_named(data, devnet)
 
 
