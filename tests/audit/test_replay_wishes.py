@@ -32,8 +32,8 @@ QUESTION = "What is the capital of Japan?"
 class Careless(TransformersEngine):
     """Passes over what the request wishes."""
 
-    def _ticket(self, generation: Generation, guide: Guide | None) -> Ticket:
-        return super()._ticket(replace(generation, logit_bias=()), None)
+    def _ticket(self, generation: Generation, guide: Guide | None, number: int | None) -> Ticket:
+        return super()._ticket(replace(generation, logit_bias=()), None, number)
 
 
 def careless() -> Engine:

@@ -1,14 +1,11 @@
 """A client's transport that remembers every signature that a node sends over it: of answers half told, too."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
+from tallynet.devnet.passing import PassingStream, PassingTransport
 from tallynet.network.frames import FROM_NODE
-from tallynet.network.transport import Handler, PeerAddress, Stream, Transport
-from tallynet.protocol.units import JobId, ModelId, PeerId, Signature
+from tallynet.network.transport import PeerAddress, Stream, Transport
+from tallynet.protocol.units import JobId, Signature
 from tallynet.protocol.wire import HEADER_BYTES, JOB_PROTOCOL, Accepted, Finished, FromNode, Streamed, decode_length
 from tests.e2e.watch import Wrong
 
@@ -37,63 +34,30 @@ class Ear:
             self.wrong.note("contradictions", f"two receipts were signed for job {job.hex()}")
 
 
-class EavesdroppingTransport:
+class EavesdroppingTransport(PassingTransport):
     """Passes everything on untouched."""
 
     def __init__(self, honest: Transport, ear: Ear) -> None:
-        self._honest = honest
+        super().__init__(honest)
         self._ear = ear
 
-    @property
-    def peer(self) -> PeerId:
-        return self._honest.peer
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        return self._honest.addresses
-
-    def run(self) -> AbstractAsyncContextManager[None]:
-        return self._honest.run()
-
-    def serve(self, protocol: str, handler: Handler) -> None:
-        self._honest.serve(protocol, handler)
-
     async def open(self, to: PeerAddress, protocol: str) -> Stream:
-        stream = await self._honest.open(to, protocol)
+        stream = await super().open(to, protocol)
         return _Overheard(stream, self._ear) if protocol == JOB_PROTOCOL else stream
 
-    async def provide(self, model: ModelId) -> None:
-        await self._honest.provide(model)
 
-    async def providers(self, model: ModelId) -> Sequence[PeerAddress]:
-        return await self._honest.providers(model)
-
-    async def publish(self, topic: str, data: bytes) -> None:
-        await self._honest.publish(topic, data)
-
-    def subscribe(self, topic: str) -> AbstractAsyncContextManager[AsyncIterator[tuple[PeerId, bytes]]]:
-        return self._honest.subscribe(topic)
-
-
-class _Overheard:
+class _Overheard(PassingStream):
     """One stream of jobs, one after another."""
 
     def __init__(self, honest: Stream, ear: Ear) -> None:
-        self._honest = honest
+        super().__init__(honest)
         self._ear = ear
         self._unread = b""
         self._job: JobId | None = None
         self._chunks = 0
 
-    @property
-    def remote(self) -> PeerId:
-        return self._honest.remote
-
-    async def send(self, data: bytes) -> None:
-        await self._honest.send(data)
-
     async def receive(self, count: int) -> bytes:
-        data = await self._honest.receive(count)
+        data = await super().receive(count)
         self._unread += data
         while len(self._unread) >= HEADER_BYTES:
             end = HEADER_BYTES + decode_length(self._unread[:HEADER_BYTES])
@@ -102,21 +66,6 @@ class _Overheard:
             frame, self._unread = self._unread[HEADER_BYTES:end], self._unread[end:]
             self._hear(FROM_NODE.decode(frame))
         return data
-
-    async def finish(self) -> None:
-        await self._honest.finish()
-
-    async def abort(self) -> None:
-        await self._honest.abort()
-
-    async def __aenter__(self) -> Self:
-        await self._honest.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._honest.__aexit__(kind, error, trace)
 
     def _hear(self, frame: FromNode) -> None:
         if isinstance(frame, Accepted):

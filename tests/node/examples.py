@@ -7,7 +7,8 @@ from typing import Any
 
 import trio
 
-from tallynet.engine import Engine, EngineInfo, EngineLoad, FakeEngine, Generation, Piece
+from tallynet.devnet.passing import PassingEngine
+from tallynet.engine import Engine, FakeEngine, Generation, Piece
 from tallynet.node.admission import Admission
 from tallynet.node.config import NodeConfig
 from tallynet.node.desk import Desk
@@ -33,7 +34,6 @@ from tallynet.protocol.units import (
     ModelId,
     Seconds,
     Signature,
-    TokenIds,
     Wei,
 )
 from tallynet.protocol.wire import Submit
@@ -147,32 +147,19 @@ class PaperJournal(Journal):
         self.stopped = why
 
 
-class HeldEngine:
+class HeldEngine(PassingEngine):
     """A FakeEngine that says nothing before `go` is set; then it raises `fault`, if there is one, or answers."""
 
     def __init__(self, **settings: Any) -> None:
+        super().__init__(FakeEngine(**{"end_every": 10**9, **settings}))
         self.go = trio.Event()
         self.fault: Exception | None = None
         self.streams = 0
-        self._fake = FakeEngine(**{"end_every": 10**9, **settings})
-
-    @property
-    def info(self) -> EngineInfo:
-        return self._fake.info
-
-    def load(self) -> EngineLoad:
-        return self._fake.load()
-
-    async def tokenize(self, request: Request) -> TokenIds:
-        return await self._fake.tokenize(request)
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        await self._fake.run(task_status=task_status)
 
     @asynccontextmanager
     async def stream(self, generation: Generation) -> AsyncIterator[AsyncIterator[Piece]]:
         self.streams += 1
-        async with self._fake.stream(generation) as pieces:
+        async with self._inner.stream(generation) as pieces:
             yield self._held(pieces)
 
     async def _held(self, pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:

@@ -7,9 +7,8 @@ from rich.text import Text
 
 from tallynet.audit.conversation import excerpt
 from tallynet.audit.flow_audit import FlowVerification
-from tallynet.audit.report import COLOURS, MARKS
+from tallynet.audit.report import COLOURS, MARKS, print_check
 from tallynet.audit.verdict import Verdict
-from tallynet.protocol.bundle_checks import CheckResult, State
 from tallynet.protocol.flow import TaskWords
 from tallynet.protocol.flow_checks import CheckedResult
 from tallynet.protocol.flow_template import Value
@@ -40,7 +39,7 @@ def print_step(out: Console, step: CheckedResult) -> None:
 def print_flow(out: Console, found: FlowVerification, trust: str, remark: str) -> None:
     """What follows the steps: the checks, the verdict, the result, what is trusted and what is not proven."""
     for line in found.results:
-        _print_line(out, line)
+        print_check(out, line, NAME_WIDTH)
     out.print(
         Text(f"\n{found.verdict.upper()} ", style=COLOURS[found.verdict]).append(conclusion(found), style="default")
     )
@@ -130,16 +129,6 @@ def _describe_words(step: str, found: FlowVerification) -> dict[str, object] | N
     if found.words is None or task is None:
         return None
     return {"name": task.template, "digest": prefixed(task.digest), "checked": found.words.states[step]}
-
-
-def _print_line(out: Console, line: CheckResult) -> None:
-    mark, colour = MARKS[line.state]
-    text = Text(f"{f'({line.number})':>5} ").append(mark, style=colour)
-    if line.state is State.FAILED:
-        text.append(f" {line.name}", style=colour)
-    else:
-        text.append(f" {line.name:<{NAME_WIDTH}} ").append(line.detail, style="dim")
-    out.print(text, soft_wrap=True)
 
 
 def _print_list(out: Console, title: str, items: tuple[str, ...]) -> None:

@@ -27,14 +27,14 @@ EXCERPT = 60
 """Characters of question and answer shown."""
 
 
-def print_check(out: Console, result: CheckResult) -> None:
-    """One line of a verification."""
+def print_check(out: Console, result: CheckResult, width: int = NAME_WIDTH) -> None:
+    """One line of a verification; names are `width` characters wide."""
     mark, colour = MARKS[result.state]
     line = Text(f"{f'({result.number})':>5} ").append(mark, style=colour)
     if result.state is State.FAILED:
         line.append(f" {result.name}", style=colour)
     else:
-        line.append(f" {result.name:<{NAME_WIDTH}} ").append(result.detail, style="dim")
+        line.append(f" {result.name:<{width}} ").append(result.detail, style="dim")
     out.print(line, soft_wrap=True)
 
 

@@ -18,14 +18,13 @@ from tallynet.audit.flow_audit import audit_flow_offline, audit_flow_online
 from tallynet.client.flow.journal import watch_journal
 from tallynet.console.network_file import write_network
 from tallynet.devnet.fixture import Devnet, open_devnet
+from tallynet.devnet.passing import PassingEngine
 from tallynet.devnet.plan import DEFAULT_MODEL
 from tallynet.devnet.world import real_world
 from tallynet.engine import Engine, open_engine
-from tallynet.engine.engine import EngineInfo, EngineLoad, Generation, Piece
+from tallynet.engine.engine import Generation, Piece
 from tallynet.protocol.bundle_checks import State
 from tallynet.protocol.flow_file import FLOW_MAGIC, parse_flow, write_flow
-from tallynet.protocol.request import Request
-from tallynet.protocol.units import TokenIds
 from tests.audit.test_verify import nowhere
 from tests.engine.checkpoints import make_checkpoint
 from tests.protocol.flows import changed, with_text
@@ -43,27 +42,14 @@ steps:
 """
 
 
-class HeldEngine:
+class HeldEngine(PassingEngine):
     """A real engine that stands still before one of its answers until it is let go."""
 
     def __init__(self, engine: Engine, before: int) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._left = before
         self.reached = trio.Event()
         self.go = trio.Event()
-
-    @property
-    def info(self) -> EngineInfo:
-        return self._engine.info
-
-    def load(self) -> EngineLoad:
-        return self._engine.load()
-
-    async def tokenize(self, request: Request) -> TokenIds:
-        return await self._engine.tokenize(request)
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        await self._engine.run(task_status=task_status)
 
     @asynccontextmanager
     async def stream(self, generation: Generation) -> AsyncIterator[AsyncIterator[Piece]]:
@@ -71,7 +57,7 @@ class HeldEngine:
         if self._left == 0:
             self.reached.set()
             await self.go.wait()
-        async with self._engine.stream(generation) as pieces:
+        async with self._inner.stream(generation) as pieces:
             yield pieces
 
 

@@ -8,46 +8,30 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
-import trio
-
 from tallynet.devnet.cheats.cheat import CheatingNode
-from tallynet.engine import Engine, EngineInfo, EngineLoad, Finish, Generation, Piece
+from tallynet.devnet.passing import PassingEngine
+from tallynet.engine import Engine, Finish, Generation, Piece
 from tallynet.engine.evidence import SKETCH_ENTRIES, read_records
 from tallynet.engine.observation import HOTTEST, next_seed
 from tallynet.protocol.job import MILLION, Sampling
-from tallynet.protocol.request import Request
-from tallynet.protocol.units import TokenIds
 
 Bend = Callable[[Generation], Generation]
 BendPiece = Callable[[Piece], Piece]
 
 
-class BentEngine:
+class BentEngine(PassingEngine):
     """An engine that does another thing than it is asked to, after `honest` generations."""
 
     def __init__(self, engine: Engine, honest: int, bend: Bend, bend_piece: BendPiece) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._honest = honest
         self._bend = bend
         self._bend_piece = bend_piece
 
-    @property
-    def info(self) -> EngineInfo:
-        return self._engine.info
-
-    def load(self) -> EngineLoad:
-        return self._engine.load()
-
-    async def tokenize(self, request: Request) -> TokenIds:
-        return await self._engine.tokenize(request)
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        await self._engine.run(task_status=task_status)
-
     @asynccontextmanager
     async def stream(self, generation: Generation) -> AsyncIterator[AsyncIterator[Piece]]:
         honest, self._honest = self._honest > 0, self._honest - 1
-        async with self._engine.stream(generation if honest else self._bend(generation)) as pieces:
+        async with self._inner.stream(generation if honest else self._bend(generation)) as pieces:
             yield pieces if honest else self._bent(pieces)
 
     async def _bent(self, pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
