@@ -1,31 +1,26 @@
-"""`tallynet audit watch`: what nodes do is seen, told once, remembered, posted and, on demand, slashed."""
+"""A watch: what nodes do is seen, told once, remembered and, on demand, slashed."""
 
-import json
 import random
-import signal
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
-import trio
 
 from tallynet.audit.anchoring import Chain
 from tallynet.audit.evidence_file import read_evidence
-from tallynet.audit.findings import Finding, Webhook, Weight
+from tallynet.audit.findings import Finding, Weight
 from tallynet.audit.watch import Watch
 from tallynet.audit.watch_memory import Memory, read_memory, write_memory
 from tallynet.network.log_reader import LogReader
 from tallynet.protocol.bundle import write_bundle
 from tallynet.protocol.checkpoint import SignedCheckpoint
-from tallynet.protocol.errors import ChainUnreachable, Misconfigured, NodeUnreachable
+from tallynet.protocol.errors import Misconfigured, NodeUnreachable
 from tallynet.protocol.fault import FaultKind, Fork, NotAPrefix
 from tallynet.protocol.keys import Key
 from tallynet.protocol.leaf import Leaf
 from tallynet.protocol.receipt import sign_receipt
 from tallynet.protocol.units import Address, Digest, Seconds, prefixed
 from tests.audit.examples import ANCHOR_BY, DOMAIN, NODE, STRANGER
-from tests.audit.staging import Stage
 from tests.audit.suspects import NOW, Scene, reading, scene, signed
 
 ADDRESS = prefixed(NODE.address)
@@ -270,164 +265,3 @@ def test_memory_is_bounded() -> None:
     assert memory.checkpoints[-1].checkpoint.size == 1099
     assert all(memory.tell(f"late-{number}") for number in range(5000))
     assert len(memory.said) == 4096
-
-
-# --- the command ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def made() -> Scene:
-    return await scene(3, 7)
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Scene) -> Stage:
-    built = Stage(tmp_path, made.ledger, monkeypatch)
-    built.nodes.append(made.node)
-    return built
-
-
-async def test_one_look_at_honest_nodes_exits_0(stage: Stage) -> None:
-    found = await stage.ran("watch", "--all", "--once", "--json")
-
-    assert found.code == 0
-    assert [line["event"] for line in found.lines] == ["anchor", "end"]
-    assert found.lines[-1] == {"event": "end", "findings": 1, "worst": "note"}
-    assert (await stage.ran("watch", ADDRESS, "--once", "--json")).lines == [
-        {"event": "end", "findings": 0, "worst": "note"}
-    ]
-
-
-async def test_a_fault_exits_1_and_is_slashed_on_demand(stage: Stage, made: Scene) -> None:
-    await stage.ran("watch", "--all", "--once")
-    made.node.head = signed(12, OTHER_ROOT)
-
-    found = await stage.ran("watch", ADDRESS, "--once", "--slash", "--keystore", stage.keystore(), "--json")
-
-    assert found.code == 1
-    assert [line["event"] for line in found.lines] == ["fork", "slashed", "end"]
-    assert len(await made.ledger.slashings()) == 1
-    assert Path(str(found.lines[0]["evidence"])).parent == stage.folder / "state" / "evidence"
-
-
-async def test_a_warning_exits_3(stage: Stage) -> None:
-    stage.nodes.clear()
-
-    found = await stage.ran("watch", "--all", "--once")
-
-    assert found.code == 3
-    assert "unreachable" in found.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ((), "say --all"),
-        ((ADDRESS, "--all"), "say --all"),
-        (("0x12",), "is not an address"),
-        (("--all", "--slash"), "--keystore FILE"),
-        (("--all", "--webhook", "ftp://example.org"), "begins neither with http://"),
-    ],
-)
-async def test_wrong_usage_exits_2(stage: Stage, arguments: tuple[str, ...], words: str) -> None:
-    found = await stage.ran("watch", *arguments, "--once")
-
-    assert found.code == 2
-    assert words in " ".join(found.stderr.split())
-
-
-def test_it_ends_cleanly_when_it_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = trio.run(scene, 3, 7)
-    stage = Stage(tmp_path, made.ledger, monkeypatch)
-    stage.nodes.append(made.node)
-    rounds: list[int] = []
-
-    async def interrupt(watch: Watch) -> list[Finding]:
-        rounds.append(1)
-        if len(rounds) == 2:
-            signal.raise_signal(signal.SIGINT)
-        return []
-
-    monkeypatch.setattr(Watch, "round", interrupt)
-
-    found = stage.run("watch", "--all", "--every", "1", "--json")
-
-    assert (found.code, len(rounds)) == (0, 2)
-    assert found.lines == [{"event": "end", "findings": 0, "worst": "note"}]
-
-
-class SilentLedger:
-    """A chain that does not answer."""
-
-    domain = DOMAIN
-
-    async def now(self) -> Seconds:
-        raise ChainUnreachable("no answer")
-
-
-async def test_a_chain_that_does_not_answer_ends_a_single_look(stage: Stage) -> None:
-    stage.ledger = SilentLedger()  # type: ignore[assignment]
-
-    found = await stage.ran("watch", "--all", "--once", "--json")
-
-    assert found.code == 1
-    assert found.lines[-1]["error"] == {
-        "code": "chain-unreachable",
-        "message": "no answer",
-        "remedy": ChainUnreachable.remedy_default,
-    }
-
-
-# --- the webhook ------------------------------------------------------------------------------------------
-
-
-def finding() -> Finding:
-    return Finding(NODE.address, "late", Weight.FAULT, "It was late.", Seconds(NOW))
-
-
-async def test_a_webhook_gets_each_finding(autojump_clock: trio.testing.MockClock) -> None:
-    got: list[dict[str, object]] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        got.append(json.loads(request.content))
-        return httpx.Response(204)
-
-    hook = Webhook("https://example.org/hook", httpx.MockTransport(answer))
-    assert await hook.post(finding())
-    await hook.aclose()
-
-    assert got == [finding().describe()]
-    assert (got[0]["event"], got[0]["weight"], got[0]["node"]) == ("late", "fault", ADDRESS)
-
-
-async def test_a_webhook_is_asked_three_times(autojump_clock: trio.testing.MockClock) -> None:
-    attempts: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        attempts.append(request)
-        if len(attempts) == 2:
-            raise httpx.ConnectError("no route")
-        return httpx.Response(500 if len(attempts) == 1 else 200)
-
-    hook = Webhook("https://example.org/hook", httpx.MockTransport(answer))
-    assert await hook.post(finding())
-    await hook.aclose()
-
-    assert len(attempts) == 3
-
-
-async def test_a_webhook_that_never_answers_does_not_stop_the_watch(
-    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    class Silent(httpx.AsyncBaseTransport):
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            await trio.sleep_forever()
-            raise AssertionError
-
-    hook = Webhook("https://example.org/hook", Silent())
-    begun = trio.current_time()
-    assert not await hook.post(finding())
-    await hook.aclose()
-
-    assert trio.current_time() - begun == pytest.approx(3 * 5 + 1 + 4)
-    assert len(caplog.records) == 3
