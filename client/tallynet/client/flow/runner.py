@@ -121,20 +121,26 @@ async def _begin(
         name: value if isinstance(value, str) else tuple(value) for name, value in inputs.items()
     }
     known = journal.begun()
-    if known is None:
-        if resume:
-            raise Misconfigured("No flow was begun in this folder.", remedy="Leave out --resume to begin it.")
-        models = {name: await client.model_id(name) for name in checked.flow.models}
-        given = salted(values)
-        plan = make_plan(checked, models, given)
-        new = begun(plan, secrets.token_bytes(32), given, await client.address(), client.network.domain)
-        journal.begin(new)
-        return new
-    if not resume:
-        raise Misconfigured(
-            f"The flow {known.plan.flow.name!r} was begun in this folder already.",
-            remedy="Go on with --resume, or name another folder with --state.",
-        )
+    if known is not None:
+        if not resume:
+            raise Misconfigured(
+                f"The flow {known.plan.flow.name!r} was begun in this folder already.",
+                remedy="Go on with --resume, or name another folder with --state.",
+            )
+        await _check_same(known, client, checked, values)
+        return known
+    if resume:
+        raise Misconfigured("No flow was begun in this folder.", remedy="Leave out --resume to begin it.")
+    models = {name: await client.model_id(name) for name in checked.flow.models}
+    given = salted(values)
+    plan = make_plan(checked, models, given)
+    new = begun(plan, secrets.token_bytes(32), given, await client.address(), client.network.domain)
+    journal.begin(new)
+    return new
+
+
+async def _check_same(known: Begun, client: AsyncClient, checked: CheckedFlow, values: Mapping[str, Value]) -> None:
+    """Raises `Misconfigured` when what goes on is not what was begun."""
     if (known.client, known.domain) != (await client.address(), client.network.domain):
         raise Misconfigured(
             "The flow was begun with another key, or on another network.",
@@ -149,7 +155,6 @@ async def _begin(
         raise Misconfigured(
             "The inputs are others than when the flow was begun.", remedy="Leave out --input: they are kept."
         )
-    return known
 
 
 class _Runner:
