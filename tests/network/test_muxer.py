@@ -14,6 +14,7 @@ from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.stream_muxer.yamux.yamux import (
     DEFAULT_WINDOW_SIZE,
     HEADER_SIZE,
+    TYPE_DATA,
     TYPE_WINDOW_UPDATE,
     YAMUX_HEADER_FORMAT,
     YamuxStream,
@@ -24,7 +25,7 @@ from tallynet.network.muxer import ContainedYamux
 from tallynet.network.stream import Libp2pStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from tests.network.conftest import Libp2pWorld
 
@@ -34,7 +35,10 @@ FRAMES = [bytes([number]) * HEADER_SIZE for number in range(1, 11)]
 
 @dataclass
 class Wire:
-    """Stands in for what a connection writes to: keeps what was written, one entry a write, once it is let."""
+    """Stands in for what a connection writes to: keeps which of FRAMES were written, one entry a write, once it is let.
+
+    The connection has frames of its own to write meanwhile: pings, and what other streams say.
+    """
 
     open: trio.Event = field(default_factory=trio.Event)
     written: list[bytes] = field(default_factory=list)
@@ -44,7 +48,8 @@ class Wire:
         await self.open.wait()
         if self.error is not None:
             raise self.error
-        self.written.append(data)
+        if ours := b"".join(frame for frame in frames_of(data) if frame in FRAMES):
+            self.written.append(ours)
 
 
 @dataclass
@@ -103,7 +108,8 @@ async def test_frames_that_wait_leave_together_and_in_order(yamux: ContainedYamu
             await trio.testing.wait_all_tasks_blocked()
         wire.open.set()
 
-    assert wire.written == [FRAMES[0], b"".join(FRAMES[1:])]
+    assert b"".join(wire.written) == b"".join(FRAMES)
+    assert len(wire.written) <= 2
 
 
 async def test_frames_past_the_size_of_one_message_leave_in_another(
@@ -116,7 +122,8 @@ async def test_frames_past_the_size_of_one_message_leave_in_another(
             nursery.start_soon(yamux._write_frame, frame)
 
     assert sorted(b"".join(wire.written)) == sorted(b"".join(FRAMES))
-    assert max(map(len, wire.written)) == 3 * HEADER_SIZE
+    assert len(wire.written) < len(FRAMES)
+    assert max(map(len, wire.written)) <= 3 * HEADER_SIZE
 
 
 async def test_a_write_that_fails_fails_for_every_frame_in_it(yamux: ContainedYamux, wire: Wire) -> None:
@@ -205,9 +212,14 @@ async def failing(yamux: ContainedYamux) -> list[bytes]:
 
 def updates(written: list[bytes]) -> int:
     """Windows that were given back."""
-    count, frames = 0, b"".join(written)
-    while frames:
-        _, kind, flags, _, length = struct.unpack(YAMUX_HEADER_FORMAT, frames[:HEADER_SIZE])
-        count += kind == TYPE_WINDOW_UPDATE and not flags  # with a flag it opens a stream
-        frames = frames[HEADER_SIZE + (0 if kind else length) :]
-    return count
+    headers = [struct.unpack(YAMUX_HEADER_FORMAT, frame[:HEADER_SIZE]) for frame in frames_of(b"".join(written))]
+    return sum(kind == TYPE_WINDOW_UPDATE and not flags for _, kind, flags, _, _ in headers)  # flags open streams
+
+
+def frames_of(data: bytes) -> Iterator[bytes]:
+    """One after the other. FRAMES are of another version, and have no payload."""
+    while data:
+        version, kind, _, _, length = struct.unpack(YAMUX_HEADER_FORMAT, data[:HEADER_SIZE])
+        end = HEADER_SIZE + (length if version == 0 and kind == TYPE_DATA else 0)
+        yield data[:end]
+        data = data[end:]
