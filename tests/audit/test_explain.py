@@ -26,13 +26,6 @@ async def made() -> Scene:
     return await scene(3)
 
 
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Scene) -> Stage:
-    built = Stage(tmp_path, made.ledger, monkeypatch)
-    built.nodes.append(made.node)
-    return built
-
-
 def _variants() -> dict[str, Bundle]:
     node = ExampleNode()
     long = node.run("x" * 2000 + "\x1b[2J" + "word " * 300)

@@ -14,23 +14,10 @@ from tallynet.protocol.receipt import sign_receipt
 from tallynet.protocol.units import Digest, Seconds, prefixed
 from tests.audit.examples import DOMAIN, NODE, STRANGER, ExampleNode
 from tests.audit.staging import Stage
-from tests.audit.suspects import NOW, SUSPECT, Scene, reading, scene, second_promise, signed
+from tests.audit.suspects import NOW, SUSPECT, Scene, reading, second_promise, signed
 
 ADDRESS = prefixed(NODE.address)
 OTHER_ROOT = Digest(b"\x99" * 32)
-
-
-@pytest.fixture
-async def made() -> Scene:
-    """A node that has anchored 3 and 7 entries, and has 5 more."""
-    return await scene(3, 7)
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Scene) -> Stage:
-    built = Stage(tmp_path, made.ledger, monkeypatch)
-    built.nodes.append(made.node)
-    return built
 
 
 def written(stage: Stage, fault: Fault, domain: Domain = DOMAIN) -> Path:

@@ -17,20 +17,7 @@ from tallynet.protocol.receipt import sign_receipt
 from tallynet.protocol.units import Seconds, Wei
 from tests.audit.examples import ANCHOR_BY, DOMAIN, NODE, STRANGER, ExampleNode
 from tests.audit.staging import Outcome, Stage
-from tests.audit.suspects import NOW, Scene, scene
-
-
-@pytest.fixture
-async def made() -> Scene:
-    """A node that has anchored 3 and 7 entries, and has 5 more."""
-    return await scene(3, 7)
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Scene) -> Stage:
-    built = Stage(tmp_path, made.ledger, monkeypatch)
-    built.nodes.append(made.node)
-    return built
+from tests.audit.suspects import NOW, Scene
 
 
 def standings(found: Outcome) -> list[str]:

@@ -22,13 +22,6 @@ async def made() -> Scene:
     return await scene(3)
 
 
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Scene) -> Stage:
-    built = Stage(tmp_path, made.ledger, monkeypatch)
-    built.nodes.append(made.node)
-    return built
-
-
 async def test_a_pending_file_becomes_an_anchored_one(stage: Stage, made: Scene) -> None:
     path = stage.save("a.tally", made.runs[1])
     path.chmod(0o640)

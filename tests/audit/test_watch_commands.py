@@ -17,18 +17,6 @@ from tests.audit.suspects import Scene, scene, signed
 ADDRESS = prefixed(NODE.address)
 
 
-@pytest.fixture
-async def made() -> Scene:
-    return await scene(3, 7)
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Scene) -> Stage:
-    built = Stage(tmp_path, made.ledger, monkeypatch)
-    built.nodes.append(made.node)
-    return built
-
-
 async def test_one_look_at_honest_nodes_exits_0(stage: Stage) -> None:
     found = await stage.ran("watch", "--all", "--once", "--json")
 

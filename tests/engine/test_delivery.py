@@ -2,11 +2,12 @@
 
 import threading
 
+import pytest
 import trio
 
-from tallynet.engine import Finish, Piece
+from tallynet.engine import Finish, Piece, open_engine
 from tallynet.engine.engine import TellingEngine
-from tests.engine.conftest import Opened
+from tests.engine.conftest import Directory, Opened
 from tests.engine.generations import greedy, read, sampled
 
 
@@ -35,3 +36,13 @@ async def test_told_generations_are_those_that_are_read(engine: Opened, nursery:
         assert "".join(piece.text for piece in pieces if piece) == alone.text
         assert pieces[-1] and pieces[-1].finish is Finish.LENGTH
     assert threading.get_ident() not in {thread for _, _, thread in told}
+
+
+async def test_a_number_without_a_listener_is_the_callers_bug(checkpoint: Directory, nursery: trio.Nursery) -> None:
+    running = open_engine(str(checkpoint("llama")), slots=1)
+    assert isinstance(running, TellingEngine)
+    await nursery.start(running.run)
+
+    with pytest.raises(RuntimeError, match="nobody listens"):
+        async with running.stream(greedy(), 1):
+            pass

@@ -197,7 +197,10 @@ class TellingEngine(Engine, Protocol):
     def stream(
         self, generation: Generation, number: int | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[Piece]]:
-        """As above. The pieces of a generation with a number go to `tell`; of them only the last is read here too."""
+        """As above. The pieces of a generation with a number go to `tell`; of them only the last is read here too.
+
+        Raises RuntimeError for a number when there is no `tell`.
+        """
 
 
 def runtime_digest(environment: str) -> Digest:

@@ -71,7 +71,7 @@ class TransformersEngine:
         self._model = load_weights(checkpoint.directory, hardware)
         context = context_length(self._model, longest, plan.context_length)
         self._trial = try_out(self._model, slots, context)
-        _tell(plan, self._model, self._trial.batch)
+        _log_memory(plan, self._model, self._trial.batch)
         self._ends = end_tokens(self._model, self._tokenizer.end)
         self._grammars = Grammars(self._tokenizer, vocabulary_size(self._model), self._ends)
         self._info = EngineInfo.of(
@@ -153,6 +153,8 @@ class TransformersEngine:
         worker = self._worker
         if worker is None:
             raise RuntimeError("the engine is not running")
+        if number is not None and self._tell is None:
+            raise RuntimeError("a generation with a number is told, and nobody listens: `tell_through` comes first")
         ticket = self._ticket(generation, await self._guide(generation.schema), number)
         self._open.add(ticket)
         worker.submit(ticket)
@@ -187,7 +189,7 @@ class TransformersEngine:
             worker.work()
 
 
-def _tell(plan: Plan, model: PreTrainedModel, batch: Batch) -> None:
+def _log_memory(plan: Plan, model: PreTrainedModel, batch: Batch) -> None:
     """What was predicted, and what is there now."""
     weights = sum(parameter.nbytes for parameter in model.parameters())
     kv = batch.cache_bytes if isinstance(batch, SlotBatch) else 0

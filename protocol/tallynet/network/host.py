@@ -18,7 +18,7 @@ from tallynet.network.addresses import Multiaddr
 from tallynet.network.dht import Dht
 from tallynet.network.house import House, Plan, opened
 from tallynet.network.limits import Limits
-from tallynet.network.muxer import narrow_windows
+from tallynet.network.muxer import contain_windows
 from tallynet.network.quiet import quieten
 from tallynet.network.stream import Libp2pStream, linger
 from tallynet.network.transport import Handler, PeerAddress, Stream
@@ -91,7 +91,7 @@ class Libp2pTransport:
         wrapped in a group.
         """
         quieten()
-        narrow_windows()
+        contain_windows()
         failure: BaseException | None = None
         async with opened(self._plan, self._handlers) as self._house:
             try:

@@ -46,13 +46,15 @@ MAX_JOINED_BYTES = 60 * 1024
 """Most bytes of frames that leave together: with room to spare in one noise message (65,519 bytes)."""
 
 
-def narrow_windows() -> None:
+def contain_windows() -> None:
     """Let stream windows grow to MAX_WINDOW_BYTES only, and give them back by halves. Idempotent."""
     yamux.MAX_WINDOW_SIZE = MAX_WINDOW_BYTES
     vars(yamux)["YamuxStream"] = PatientStream
 
 
 class PatientStream(YamuxStream):
+    """Gives its window back by halves."""
+
     async def _auto_tune_and_send_window_update(self, *, bytes_read: int = 0) -> None:
         buffered = len(self.conn.stream_buffers.get(self.stream_id, b""))
         if self.recv_window + buffered <= self.target_recv_window // 2:
@@ -119,7 +121,7 @@ class ContainedYamux(Yamux):
             joined.add(frame)
             await joined.ended.wait()
             if not joined.written:
-                raise ConnectionClosedError(f"peer {self.peer_id} takes no data")
+                raise ConnectionClosedError(f"the connection to peer {self.peer_id} broke")
             return
         joined = self._joined = _Joined()
         joined.add(frame)

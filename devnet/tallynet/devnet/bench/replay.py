@@ -80,9 +80,6 @@ def _compare(size: Size, replayer: Replayer, say: Say, rounds: int) -> list[Row]
     prefix = statistics.median(_replay(replayer, alone, PREFIX) for _ in range(rounds))
     prefill, replay = (statistics.median(side) for side in zip(*pairs, strict=True))
     ratio = statistics.median(second / first for first, second in pairs)
-    record, hook = _recording(replayer, alone, rounds), _watching(replayer)
-    part = 100 * (record + hook) / (alone_seconds / TOKENS)
-    wide_part = 100 * (record + hook / WIDE) / (wide_seconds / (WIDE * TOKENS))
     key = size.name.lower()
     return [
         Row(f"replay_{key}", f"{size.name}: replay / plain prefill", replay, "s", prefill, ratio,
@@ -91,10 +88,22 @@ def _compare(size: Size, replayer: Replayer, say: Say, rounds: int) -> list[Row]
         _cheaper(f"matrices_{key}", f"{size.name}: its matrices, {TOKENS} x 1 row / replay", *_matrices(replayer)),
         _cheaper(f"generation_16_{key}", f"{size.name}: of {WIDE} at once, per run", wide_seconds / WIDE, replay),
         _cheaper(f"prefix_{key}", f"{size.name}: generating / replay of {PREFIX}", alone_seconds, prefix),
-        at_most(f"evidence_bytes_{key}", f"{size.name}: evidence a token", _bytes(alone), "B", MOST_BYTES),
+        *_weigh_evidence(size, replayer, alone, rounds, alone_seconds / TOKENS, wide_seconds / (WIDE * TOKENS)),
+    ]  # fmt: skip
+
+
+def _weigh_evidence(
+    size: Size, replayer: Replayer, claim: Claim, rounds: int, alone_seconds: float, wide_seconds: float
+) -> list[Row]:
+    """What it adds to a token; the seconds are those of a token, alone and of WIDE at once."""
+    record, hook = _recording(replayer, claim, rounds), _watching(replayer)
+    part, wide_part = 100 * (record + hook) / alone_seconds, 100 * (record + hook / WIDE) / wide_seconds
+    key = size.name.lower()
+    return [
+        at_most(f"evidence_bytes_{key}", f"{size.name}: evidence a token", _bytes(claim), "B", MOST_BYTES),
         at_most(f"evidence_{key}", f"{size.name}: evidence of decode", part, "%", MOST_PERCENT),
         at_most(f"evidence_16_{key}", f"{size.name}: the same, {WIDE} at once", wide_part, "%", MOST_PERCENT),
-    ]  # fmt: skip
+    ]
 
 
 def _alone(key: str, what: str, replayer: Replayer, prompt: TokenIds, rounds: int) -> Row:
